@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Shared by the scripts: messages, the cache folder, locks.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
