@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What differs between Linux 6.1, 6.12 and 7.2; the only place that tests a kernel version. */
+#ifndef KHTTPD_COMPAT_H
+#define KHTTPD_COMPAT_H
+
+#include <linux/bvec.h>
+#include <linux/mm.h>
+#include <linux/net.h>
+#include <linux/uio.h>
+#include <linux/version.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+/* Since 6.3 every data_ready callback fires this event; before, the core did not have it. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#include <trace/events/sock.h>
+#define compat_trace_data_ready(sk) trace_sk_data_ready(sk)
+#else
+#define compat_trace_data_ready(sk) \
+	do {                        \
+	} while (0)
+#endif
+
+/*
+ * Since 6.18 a workqueue says whether it is per CPU. WQ_PERCPU is an enumerator that stable
+ * kernels have got without the meaning, so #ifdef cannot tell.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
+#define COMPAT_WQ_PERCPU WQ_PERCPU
+#else
+#define COMPAT_WQ_PERCPU 0
+#endif
+
+#define COMPAT_SEND_PAGES 16 /* pages handed to TCP at a time */
+
+/**
+ * compat_send_pages() - queue vmalloc memory on a TCP socket by page reference
+ * @sk: the socket, locked by the caller
+ * @data: first byte, in the vmalloc area; its pages stay referenced until the peer has them
+ * @len: bytes; not 0
+ * @flags: MSG_* for the send
+ *
+ * MSG_SPLICE_PAGES means this from 6.5 on; 6.1 defines it and copies (net/ipv4/tcp.c), and has
+ * sendpage instead.
+ *
+ * Return: bytes queued, at least 1, or a negative errno.
+ */
+static inline int compat_send_pages(struct sock *sk, const u8 *data, u64 len, int flags)
+{
+	size_t offset = offset_in_page(data);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	struct bio_vec bvec[COMPAT_SEND_PAGES];
+	struct msghdr msg = { .msg_flags = flags | MSG_SPLICE_PAGES };
+	size_t total = 0;
+	int n = 0;
+
+	while (n < COMPAT_SEND_PAGES && total < len) {
+		size_t part = min_t(u64, len - total, PAGE_SIZE - offset);
+
+		bvec_set_page(&bvec[n++], vmalloc_to_page(data + total), part, offset);
+		total += part;
+		offset = 0;
+	}
+	if (total < len)
+		msg.msg_flags |= MSG_MORE;
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvec, n, total);
+	return tcp_sendmsg_locked(sk, &msg, total);
+#else
+	size_t part = min_t(u64, len, PAGE_SIZE - offset);
+
+	if (part < len)
+		flags |= MSG_MORE | MSG_SENDPAGE_NOTLAST;
+	return kernel_sendpage_locked(sk, vmalloc_to_page(data), offset, part, flags);
+#endif
+}
+
+#endif

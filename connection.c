@@ -1,0 +1,793 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Connections: socket callbacks queue a connection's one work, which alone reads, writes and
+ * closes it. The shape is nvmet-tcp's (drivers/nvme/target/tcp.c).
+ *
+ * Who may touch a connection, and until when:
+ *  - its work (process context, never on two CPUs at once) owns all that has no lock below;
+ *  - the socket's callbacks (softirq or process context, socket locked) find it by sk_user_data
+ *    under sk_callback_lock and only queue its work;
+ *  - sweep, shedding and stop (process context) find it in its shard's queues under the shard's
+ *    lock, and only set a verdict and queue its work.
+ * conn_close() takes it out of both places, each under its lock; after that nobody can find it,
+ * and it is freed. Nothing of ours hangs on an skb: bodies are sent by page reference.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/jiffies.h>
+#include <linux/net.h>
+#include <linux/percpu.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#include "compat/compat.h"
+#include "connection.h"
+#include "core/response.h"
+
+#define CONN_BUDGET 4 /* batches of replies per run of a connection's work */
+#define CONN_SWEEP_MS 100 /* a time-out fires at most this late */
+#define CONN_PAGES_MIN 16384 /* bodies from this size on go by page reference */
+#define CONN_BUFFER_MIN 1024 /* first size of a request buffer */
+
+#define TX_REPLIES 16 /* replies that one send carries */
+#define TX_SIZE 8192
+
+/**
+ * struct conn_tx - replies on their way out; exists only while there are some
+ * @vec: heads and small bodies in order, two entries a reply at most
+ * @n_vec: entries in use
+ * @first: first entry that TCP has not taken whole
+ * @bytes: bytes in @vec that TCP has not taken
+ * @pages: a large body after them, in the vmalloc area
+ * @pages_left: bytes of it that TCP has not taken
+ * @used: bytes in use at @heads
+ * @heads: where the replies' heads are written
+ */
+struct conn_tx {
+	struct kvec vec[2 * TX_REPLIES];
+	u32 n_vec;
+	u32 first;
+	size_t bytes;
+	const u8 *pages;
+	u64 pages_left;
+	u32 used;
+	char heads[];
+};
+
+#define TX_HEADS (TX_SIZE - sizeof(struct conn_tx))
+static_assert(TX_HEADS >= KHTTPD_MAX_REPLY_HEAD);
+
+/**
+ * struct khttpd_conn - one accepted socket
+ * @io: the work; queued by whoever wants something done
+ * @sock: the socket, owned
+ * @shard: where it was accepted
+ * @node: in @shard->queue
+ * @since: jiffies at which @phase was entered or made progress
+ * @phase: enum conn_phase
+ * @verdict: enum conn_verdict; read by the work without the lock
+ * @closing: the last reply was planned; all further input is thrown away
+ * @shut: and our side of the connection was shut
+ * @requests: replies planned so far
+ * @peer: its address's counter
+ * @tx: NULL unless replies wait to be taken by TCP
+ * @reader: HTTP reading position
+ */
+struct khttpd_conn {
+	struct work_struct io;
+	struct socket *sock;
+	struct khttpd_shard *shard;
+	struct list_head node;
+	unsigned long since;
+	u8 phase;
+	u8 verdict;
+	bool closing;
+	bool shut;
+	u32 requests;
+	struct khttpd_peer *peer;
+	struct conn_tx *tx;
+	struct khttpd_reader reader;
+};
+
+/* Why reading stopped with input left in the socket. */
+enum conn_rx_stop {
+	CONN_RX_ALL, /* it did not: all was taken */
+	CONN_RX_FULL, /* no room for another reply in this batch */
+	CONN_RX_BUFFER, /* the reader wants a larger buffer */
+};
+
+/* What one run of the work carries through read_sock() to the actor. */
+struct conn_rx {
+	struct khttpd_conn *c;
+	struct khttpd_limits limits;
+	bool last; /* the next reply is the connection's last */
+	u8 stop; /* enum conn_rx_stop */
+	u32 planned; /* replies planned in this run */
+	struct khttpd_clock clock; /* valid once a reply was planned */
+};
+
+/* What conn_io() does after conn_run() has let go of the socket. */
+enum conn_next {
+	CONN_WAIT, /* a callback, the sweep or a stop will queue the work */
+	CONN_AGAIN, /* the budget is spent: back to the end of the queue */
+	CONN_CLOSE,
+	CONN_ABORT, /* close with RST: the peer takes nothing any more */
+};
+
+static struct kmem_cache *conn_cache;
+static struct kmem_cache *conn_tx_cache;
+
+/* The date is written once a second and CPU. Process context; preemption off while in use. */
+static DEFINE_PER_CPU(struct khttpd_clock, conn_clock);
+
+int khttpd_conn_caches_create(void)
+{
+	conn_cache = kmem_cache_create("khttpd_conn", sizeof(struct khttpd_conn), 0, 0, NULL);
+	conn_tx_cache = kmem_cache_create("khttpd_conn_tx", TX_SIZE, 0, 0, NULL);
+	if (conn_cache && conn_tx_cache)
+		return 0;
+	khttpd_conn_caches_destroy();
+	return -ENOMEM;
+}
+
+void khttpd_conn_caches_destroy(void)
+{
+	kmem_cache_destroy(conn_tx_cache);
+	kmem_cache_destroy(conn_cache);
+}
+
+/* ------------------------------------------------------------------ waking */
+
+static void conn_kick(struct khttpd_conn *c)
+{
+	int cpu = READ_ONCE(c->sock->sk->sk_incoming_cpu);
+
+	queue_work_on(cpu < 0 ? WORK_CPU_UNBOUND : cpu, c->shard->srv->wq, &c->io);
+}
+
+static void conn_data_ready(struct sock *sk)
+{
+	struct khttpd_conn *c;
+
+	compat_trace_data_ready(sk);
+	read_lock_bh(&sk->sk_callback_lock);
+	c = sk->sk_user_data;
+	if (c)
+		conn_kick(c);
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+/* TCP calls this with each ACK once a send has run out of room; queue only if there is room. */
+static void conn_write_space(struct sock *sk)
+{
+	struct khttpd_conn *c;
+
+	read_lock_bh(&sk->sk_callback_lock);
+	c = sk->sk_user_data;
+	if (c && sk_stream_is_writeable(sk)) {
+		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+		conn_kick(c);
+	}
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+static void conn_state_change(struct sock *sk)
+{
+	struct khttpd_conn *c;
+
+	/* Our own FIN was acknowledged; only the peer's, or a reset, is news. */
+	if (sk->sk_state == TCP_FIN_WAIT2)
+		return;
+	read_lock_bh(&sk->sk_callback_lock);
+	c = sk->sk_user_data;
+	if (c)
+		conn_kick(c);
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+/* ------------------------------------------------- phases, time-outs, limits */
+
+/*
+ * Enter @phase, or start its time anew when @progress was made in it. The work alone changes
+ * phases; doing so voids a verdict that others reached on the old one.
+ */
+static void conn_enter(struct khttpd_conn *c, enum conn_phase phase, bool progress)
+{
+	struct khttpd_shard *shard = c->shard;
+
+	if (c->phase == phase && !progress)
+		return;
+	spin_lock(&shard->lock);
+	c->phase = phase;
+	c->since = jiffies;
+	if (c->verdict != CONN_STOP) {
+		WRITE_ONCE(c->verdict, CONN_STAY);
+		list_move_tail(&c->node, &shard->queue[phase]);
+	}
+	spin_unlock(&shard->lock);
+}
+
+/* The shard's lock is held, so the connection cannot go before its work is queued. */
+static void conn_judge(struct khttpd_conn *c, enum conn_verdict verdict)
+{
+	lockdep_assert_held(&c->shard->lock);
+	WRITE_ONCE(c->verdict, verdict);
+	list_move_tail(&c->node, &c->shard->queue[CONN_LEAVING]);
+	conn_kick(c);
+}
+
+static unsigned int conn_timeout_ms(enum conn_phase phase)
+{
+	switch (phase) {
+	case CONN_FIRST:
+		return READ_ONCE(khttpd_params.first_byte_timeout_ms);
+	case CONN_HEAD:
+		return READ_ONCE(khttpd_params.header_timeout_ms);
+	case CONN_IDLE:
+		return READ_ONCE(khttpd_params.idle_timeout_ms);
+	case CONN_SEND:
+		return READ_ONCE(khttpd_params.send_timeout_ms);
+	default:
+		return READ_ONCE(khttpd_params.linger_timeout_ms);
+	}
+}
+
+static void shard_sweep(struct work_struct *work)
+{
+	struct khttpd_shard *shard = container_of(work, struct khttpd_shard, sweep.work);
+	struct khttpd_conn *c, *tmp;
+	unsigned long limit;
+	bool again;
+	int phase;
+
+	spin_lock(&shard->lock);
+	for (phase = 0; phase < CONN_PHASES; phase++) {
+		limit = msecs_to_jiffies(conn_timeout_ms(phase));
+		list_for_each_entry_safe(c, tmp, &shard->queue[phase], node) {
+			if (time_before(jiffies, c->since + limit))
+				break; /* the rest entered later */
+			conn_judge(c, CONN_EXPIRED);
+		}
+	}
+	again = shard->conns;
+	spin_unlock(&shard->lock);
+	if (again)
+		queue_delayed_work(shard->srv->wq, &shard->sweep, msecs_to_jiffies(CONN_SWEEP_MS));
+}
+
+/* Make room: the connection that has been idle longest, of all shards, is to close. */
+static bool conn_shed(struct khttpd_server *srv)
+{
+	struct khttpd_shard *shard, *oldest = NULL;
+	unsigned long since = 0;
+	struct khttpd_conn *c;
+	unsigned int i;
+
+	for (i = 0; i < srv->n_shards; i++) {
+		shard = &srv->shard[i];
+		spin_lock(&shard->lock);
+		c = list_first_entry_or_null(&shard->queue[CONN_IDLE], struct khttpd_conn, node);
+		if (c && (!oldest || time_before(c->since, since))) {
+			oldest = shard;
+			since = c->since;
+		}
+		spin_unlock(&shard->lock);
+	}
+	if (!oldest)
+		return false;
+	spin_lock(&oldest->lock);
+	c = list_first_entry_or_null(&oldest->queue[CONN_IDLE], struct khttpd_conn, node);
+	if (c)
+		conn_judge(c, CONN_SHED);
+	spin_unlock(&oldest->lock);
+	return c;
+}
+
+void khttpd_shard_init(struct khttpd_shard *shard, struct khttpd_server *srv)
+{
+	int phase;
+
+	shard->srv = srv;
+	spin_lock_init(&shard->lock);
+	for (phase = 0; phase <= CONN_LEAVING; phase++)
+		INIT_LIST_HEAD(&shard->queue[phase]);
+	INIT_DELAYED_WORK(&shard->sweep, shard_sweep);
+}
+
+void khttpd_shard_stop(struct khttpd_shard *shard)
+{
+	struct khttpd_conn *c;
+	int phase;
+
+	spin_lock(&shard->lock);
+	for (phase = 0; phase < CONN_LEAVING; phase++)
+		list_splice_tail_init(&shard->queue[phase], &shard->queue[CONN_LEAVING]);
+	list_for_each_entry(c, &shard->queue[CONN_LEAVING], node) {
+		WRITE_ONCE(c->verdict, CONN_STOP);
+		conn_kick(c);
+	}
+	spin_unlock(&shard->lock);
+}
+
+/* ------------------------------------------------------------ start and end */
+
+static struct khttpd_conn *conn_alloc(struct khttpd_shard *shard)
+{
+	struct khttpd_conn *c = kmem_cache_zalloc(conn_cache, GFP_KERNEL);
+
+	if (!c)
+		return NULL;
+	c->shard = shard;
+	atomic_inc(&shard->srv->conns);
+	return c;
+}
+
+/* The only place that uncounts, so that no error path can leak a count. */
+static void conn_free(struct khttpd_conn *c)
+{
+	struct khttpd_server *srv = c->shard->srv;
+
+	if (c->peer)
+		khttpd_peer_put(&srv->peers, c->peer);
+	kmem_cache_free(conn_cache, c);
+	/* The server stays until this work has ended: khttpd_server_stop() destroys the queue. */
+	if (atomic_dec_and_test(&srv->conns))
+		wake_up(&srv->drained);
+}
+
+static int conn_admit(struct khttpd_conn *c, const struct sock *sk)
+{
+	struct khttpd_server *srv = c->shard->srv;
+	struct khttpd_peer *peer;
+
+	peer = khttpd_peer_get(&srv->peers, sk, READ_ONCE(khttpd_params.max_conns_per_ip));
+	if (IS_ERR(peer)) {
+		if (PTR_ERR(peer) == -EBUSY)
+			pr_warn_ratelimited("a peer reached max_conns_per_ip\n");
+		return PTR_ERR(peer);
+	}
+	c->peer = peer;
+	if (atomic_read(&srv->conns) > READ_ONCE(khttpd_params.max_conns)) {
+		pr_warn_ratelimited("max_conns reached\n");
+		if (!conn_shed(srv))
+			return -EBUSY;
+	}
+	return 0;
+}
+
+static void conn_io(struct work_struct *work);
+
+int khttpd_conn_start(struct khttpd_shard *shard, struct socket *sock)
+{
+	struct khttpd_conn *c = conn_alloc(shard);
+	struct sock *sk = sock->sk;
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	err = conn_admit(c, sk);
+	if (err) {
+		conn_free(c);
+		return err;
+	}
+	c->sock = sock;
+	INIT_WORK(&c->io, conn_io);
+
+	spin_lock(&shard->lock);
+	c->phase = CONN_FIRST;
+	c->since = jiffies;
+	list_add_tail(&c->node, &shard->queue[CONN_FIRST]);
+	if (!shard->conns++)
+		queue_delayed_work(shard->srv->wq, &shard->sweep, msecs_to_jiffies(CONN_SWEEP_MS));
+	spin_unlock(&shard->lock);
+
+	write_lock_bh(&sk->sk_callback_lock);
+	sk->sk_user_data = c;
+	WRITE_ONCE(sk->sk_data_ready, conn_data_ready);
+	WRITE_ONCE(sk->sk_write_space, conn_write_space);
+	WRITE_ONCE(sk->sk_state_change, conn_state_change);
+	/* Bytes, FIN or RST may have come before the callbacks. */
+	conn_kick(c);
+	write_unlock_bh(&sk->sk_callback_lock);
+	return 0;
+}
+
+/*
+ * End of a connection, from its own work and with the socket unlocked. After the first block no
+ * callback can find it, after the second no sweep, shed or stop; a last queueing by either is
+ * cancelled, and the work that runs here touches it no more.
+ */
+static void conn_close(struct khttpd_conn *c)
+{
+	struct khttpd_shard *shard = c->shard;
+	struct khttpd_server *srv = shard->srv;
+	struct sock *sk = c->sock->sk;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	sk->sk_user_data = NULL;
+	WRITE_ONCE(sk->sk_data_ready, srv->data_ready);
+	WRITE_ONCE(sk->sk_write_space, srv->write_space);
+	WRITE_ONCE(sk->sk_state_change, srv->state_change);
+	write_unlock_bh(&sk->sk_callback_lock);
+
+	spin_lock(&shard->lock);
+	list_del(&c->node);
+	shard->conns--;
+	spin_unlock(&shard->lock);
+
+	cancel_work(&c->io);
+	sock_release(c->sock);
+	if (c->tx)
+		kmem_cache_free(conn_tx_cache, c->tx);
+	kfree(c->reader.buf);
+	conn_free(c);
+}
+
+/* ----------------------------------------------------------------- planning */
+
+static void conn_read_clock(struct khttpd_clock *clock)
+{
+	struct khttpd_clock *cached = get_cpu_ptr(&conn_clock);
+	s64 now = ktime_get_real_seconds();
+
+	if (cached->seconds != now) {
+		khttpd_date_format(cached->date, now);
+		cached->seconds = now;
+	}
+	*clock = *cached;
+	put_cpu_ptr(&conn_clock);
+}
+
+static bool conn_tx_full(const struct conn_tx *tx, u32 head_room)
+{
+	return tx->pages_left || tx->n_vec > 2 * (TX_REPLIES - 1) || TX_HEADS - tx->used < head_room;
+}
+
+static void conn_tx_add(struct conn_tx *tx, const void *p, size_t len)
+{
+	tx->vec[tx->n_vec].iov_base = (void *)p;
+	tx->vec[tx->n_vec++].iov_len = len;
+	tx->bytes += len;
+}
+
+/* Put the reply to @req into c->tx, which has room for it. Does not sleep. */
+static void conn_answer(struct conn_rx *rx, struct khttpd_request *req)
+{
+	struct khttpd_conn *c = rx->c;
+	unsigned int max = READ_ONCE(khttpd_params.max_requests);
+	struct conn_tx *tx = c->tx;
+	char *head = tx->heads + tx->used;
+	struct khttpd_reply reply;
+
+	c->requests++;
+	if (rx->last || (max && c->requests >= max))
+		req->close = true;
+	if (!rx->planned++)
+		conn_read_clock(&rx->clock);
+	if (!khttpd_reply_plan(c->shard->srv->site, req, &rx->clock, head, TX_HEADS - tx->used,
+			       &reply)) {
+		/* A field group longer than site_open() lets pass: never, but close if so. */
+		c->closing = true;
+		return;
+	}
+	c->closing = reply.close;
+	tx->used += reply.head_len;
+	conn_tx_add(tx, head, reply.head_len);
+	if (reply.body_len >= CONN_PAGES_MIN && is_vmalloc_addr(reply.body)) {
+		tx->pages = reply.body;
+		tx->pages_left = reply.body_len;
+	} else if (reply.body_len) {
+		conn_tx_add(tx, reply.body, reply.body_len);
+	}
+}
+
+/* ---------------------------------------------------------------- receiving */
+
+/* Feed @len bytes to the reader; returns how many it took. Does not sleep: see conn_actor(). */
+static size_t conn_feed(struct conn_rx *rx, const u8 *data, size_t len)
+{
+	struct khttpd_conn *c = rx->c;
+	struct khttpd_request req;
+	size_t done = 0, used;
+
+	while (done < len) {
+		if (c->closing)
+			return len;
+		if (conn_tx_full(c->tx, c->shard->srv->head_room)) {
+			rx->stop = CONN_RX_FULL;
+			break;
+		}
+		switch (khttpd_reader_feed(&c->reader, &rx->limits, data + done, len - done, &used,
+					   &req)) {
+		case KHTTPD_READ_MORE:
+			return len;
+		case KHTTPD_READ_BUFFER:
+			rx->stop = CONN_RX_BUFFER;
+			return done + used;
+		case KHTTPD_READ_REQUEST:
+			done += used;
+			conn_answer(rx, &req);
+		}
+	}
+	return done;
+}
+
+/*
+ * tcp_read_sock() calls this for each skb with the socket locked, and again for the same skb
+ * after a short return, until it returns 0. skb_seq_read() maps fragments atomically on some
+ * configurations, so nothing here may sleep: memory is got between two reads.
+ */
+static int conn_actor(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
+{
+	struct conn_rx *rx = desc->arg.data;
+	struct skb_seq_state st;
+	size_t used = 0, took;
+	const u8 *data;
+	unsigned int n;
+
+	if (rx->stop)
+		return 0;
+	skb_prepare_seq_read(skb, offset, offset + len, &st);
+	while ((n = skb_seq_read(used, &data, &st))) {
+		took = conn_feed(rx, data, n);
+		used += took;
+		if (rx->stop) {
+			skb_abort_seq_read(&st);
+			break;
+		}
+	}
+	return used;
+}
+
+static int conn_discard_actor(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset,
+			      size_t len)
+{
+	return len;
+}
+
+static int conn_read_sock(struct khttpd_conn *c, void *data, sk_read_actor_t actor)
+{
+	read_descriptor_t desc = { .arg.data = data, .count = 1 };
+
+	return c->sock->ops->read_sock(c->sock->sk, &desc, actor);
+}
+
+/* Has the peer closed its side, and was all that it sent before taken? Socket locked. */
+static bool conn_eof(const struct sock *sk)
+{
+	return sk->sk_shutdown & RCV_SHUTDOWN && skb_queue_empty(&sk->sk_receive_queue);
+}
+
+/* Give the reader the buffer that it wants; its size is bounded by 2 * max_head. */
+static bool conn_grow_buffer(struct khttpd_conn *c)
+{
+	struct khttpd_reader *r = &c->reader;
+	size_t size = roundup_pow_of_two(max_t(u32, r->want, CONN_BUFFER_MIN));
+	char *buf = krealloc(r->buf, size, GFP_KERNEL);
+
+	if (!buf)
+		return false;
+	r->buf = buf;
+	r->buf_size = size;
+	return true;
+}
+
+/* ------------------------------------------------------------------ sending */
+
+/* Returns 0 when TCP has taken all of c->tx, -EAGAIN when it has no room, or an error. */
+static int conn_send(struct khttpd_conn *c, bool *progress)
+{
+	struct sock *sk = c->sock->sk;
+	struct conn_tx *tx = c->tx;
+	/* The FIN of a last reply rides on its last segment: see conn_shut(). */
+	int more = c->closing ? MSG_MORE : 0;
+	int n;
+
+	while (tx->bytes) {
+		struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | more };
+		struct kvec *vec = &tx->vec[tx->first];
+
+		if (tx->pages_left)
+			msg.msg_flags |= MSG_MORE;
+		iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, vec, tx->n_vec - tx->first, tx->bytes);
+		n = tcp_sendmsg_locked(sk, &msg, tx->bytes);
+		if (n < 0)
+			return n;
+		*progress = true;
+		tx->bytes -= n;
+		if (!tx->bytes)
+			break;
+		while (n >= vec->iov_len) {
+			n -= vec->iov_len;
+			vec++;
+			tx->first++;
+		}
+		vec->iov_base += n;
+		vec->iov_len -= n;
+	}
+	while (tx->pages_left) {
+		n = compat_send_pages(sk, tx->pages, tx->pages_left,
+				      MSG_DONTWAIT | MSG_NOSIGNAL | more);
+		if (n < 0)
+			return n;
+		*progress = true;
+		tx->pages += n;
+		tx->pages_left -= n;
+	}
+	tx->n_vec = 0;
+	tx->first = 0;
+	tx->used = 0;
+	return 0;
+}
+
+static bool conn_tx_get(struct khttpd_conn *c)
+{
+	struct conn_tx *tx = c->tx;
+
+	if (tx)
+		return true;
+	tx = kmem_cache_alloc(conn_tx_cache, GFP_KERNEL);
+	if (!tx)
+		return false;
+	tx->n_vec = 0;
+	tx->first = 0;
+	tx->bytes = 0;
+	tx->pages_left = 0;
+	tx->used = 0;
+	c->tx = tx;
+	return true;
+}
+
+/* An idle connection keeps neither the reply batch nor the request buffer. */
+static void conn_trim(struct khttpd_conn *c)
+{
+	if (c->tx && !c->tx->bytes && !c->tx->pages_left) {
+		kmem_cache_free(conn_tx_cache, c->tx);
+		c->tx = NULL;
+	}
+	if (c->reader.buf && !c->reader.buf_len) {
+		kfree(c->reader.buf);
+		c->reader.buf = NULL;
+		c->reader.buf_size = 0;
+	}
+}
+
+/* ------------------------------------------------------------------ the work */
+
+/* Send FIN, as inet_shutdown() does; with the socket locked already and without its wake-up. */
+static void conn_shut(struct khttpd_conn *c)
+{
+	struct sock *sk = c->sock->sk;
+
+	c->shut = true;
+	WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
+	tcp_shutdown(sk, SEND_SHUTDOWN);
+}
+
+/*
+ * The last reply was taken by TCP. Closing with unread input would make TCP send RST and so
+ * destroy it; therefore shut our side only and read on until the peer has closed or time is up.
+ */
+static enum conn_next conn_linger(struct khttpd_conn *c)
+{
+	if (conn_read_sock(c, NULL, conn_discard_actor) < 0 || conn_eof(c->sock->sk))
+		return CONN_CLOSE;
+	if (!c->shut)
+		conn_shut(c);
+	conn_enter(c, CONN_LINGER, false);
+	return CONN_WAIT;
+}
+
+/* Wait for input, with the time-out that fits. */
+static void conn_await(struct conn_rx *rx)
+{
+	struct khttpd_conn *c = rx->c;
+
+	if (!khttpd_reader_idle(&c->reader))
+		conn_enter(c, CONN_HEAD, rx->planned);
+	else if (c->requests)
+		conn_enter(c, CONN_IDLE, rx->planned);
+}
+
+/* All input was taken and answered: wait for more, or end if somebody wants that. */
+static enum conn_next conn_settle(struct conn_rx *rx)
+{
+	struct khttpd_conn *c = rx->c;
+
+	if (conn_eof(c->sock->sk) || (rx->last && khttpd_reader_idle(&c->reader)))
+		return CONN_CLOSE;
+	conn_await(rx);
+	return CONN_WAIT;
+}
+
+/* End the request that is being read with an error of our own making. */
+static void conn_fail(struct conn_rx *rx, u16 status)
+{
+	struct khttpd_request req;
+
+	khttpd_reader_fail(&rx->c->reader, status, &req);
+	conn_answer(rx, &req);
+}
+
+/* One run: answer what is there, within the budget. The socket is locked. */
+static enum conn_next conn_run(struct khttpd_conn *c)
+{
+	struct sock *sk = c->sock->sk;
+	u8 verdict = READ_ONCE(c->verdict);
+	unsigned int budget = CONN_BUDGET;
+	bool progress = false;
+	struct conn_rx rx;
+	int err;
+
+	if (verdict == CONN_STOP || sk->sk_err || sk->sk_state == TCP_CLOSE)
+		return CONN_CLOSE;
+	if (verdict == CONN_EXPIRED && c->phase >= CONN_SEND)
+		return c->phase == CONN_SEND ? CONN_ABORT : CONN_CLOSE;
+	rx.c = c;
+	rx.limits.max_head = READ_ONCE(khttpd_params.max_head);
+	rx.limits.max_target = READ_ONCE(khttpd_params.max_target);
+	rx.limits.max_body = READ_ONCE(khttpd_params.max_body);
+	rx.last = verdict != CONN_STAY;
+	rx.planned = 0;
+	rx.stop = CONN_RX_FULL; /* nothing was read yet */
+
+	for (;;) {
+		if (c->tx) {
+			err = conn_send(c, &progress);
+			if (err == -EAGAIN) {
+				conn_enter(c, CONN_SEND, progress);
+				return CONN_WAIT;
+			}
+			if (err)
+				return CONN_CLOSE;
+		}
+		if (c->closing)
+			return conn_linger(c);
+		if (rx.stop == CONN_RX_ALL)
+			return conn_settle(&rx);
+		if (!budget--) {
+			conn_await(&rx);
+			return CONN_AGAIN;
+		}
+		if (!conn_tx_get(c))
+			return CONN_ABORT;
+		if (rx.stop == CONN_RX_BUFFER && !conn_grow_buffer(c)) {
+			conn_fail(&rx, 503);
+			continue;
+		}
+		rx.stop = CONN_RX_ALL;
+		if (conn_read_sock(c, &rx, conn_actor) < 0)
+			return CONN_CLOSE;
+		/* Nothing is planned if the next reply would be the last and we are not closing. */
+		if (rx.stop == CONN_RX_ALL && verdict == CONN_EXPIRED && !c->closing &&
+		    !khttpd_reader_idle(&c->reader))
+			conn_fail(&rx, 408);
+	}
+}
+
+static void conn_io(struct work_struct *work)
+{
+	struct khttpd_conn *c = container_of(work, struct khttpd_conn, io);
+	struct sock *sk = c->sock->sk;
+	enum conn_next next;
+
+	lock_sock(sk);
+	next = conn_run(c);
+	release_sock(sk);
+	switch (next) {
+	case CONN_WAIT:
+		conn_trim(c);
+		return;
+	case CONN_AGAIN:
+		conn_kick(c);
+		return;
+	case CONN_ABORT:
+		sock_no_linger(sk);
+		fallthrough;
+	case CONN_CLOSE:
+		conn_close(c);
+	}
+}
