@@ -1,0 +1,31 @@
+#!/bin/bash
+# shellcheck disable=SC2119,SC2015
+# insmod, wrk with 200 connections, rmmod in the middle of the load; again and again.
+set -euo pipefail
+# shellcheck source=tests/vm/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../lib.sh"
+
+cycles=$(times 50 12)
+served=0 slowest=0
+for ((i = 1; i <= cycles; i++)); do
+	target=/
+	[ $((i % 5)) != 0 ] || target=/large.bin # page references in flight
+	load debug_large=1500000
+	helper wrk -t 2 -c 200 -d 5 "$url$target" >"$work/wrk" 2>&1
+	wrk=$helper
+	sleep "0.$((25 + i * 7 % 20))"
+	unload 5000
+	[ $unload_ms -le $slowest ] || slowest=$unload_ms
+	kill -INT "$wrk"
+	wait "$wrk" || true
+	n=$(awk '/requests in/ { print $1 }' "$work/wrk")
+	[ "${n:-0}" -gt 0 ] || note "cycle $i: $(cat "$work/wrk")"
+	served=$((served + ${n:-0}))
+done
+[ $served -gt $((cycles * 20)) ] || fail "only $served requests were served in $cycles cycles"
+ok "$cycles cycles, $served requests served, slowest rmmod $slowest ms"
+load
+serves || fail "not served after $cycles cycles"
+unload
+ok "served after the cycles"
+check_dmesg

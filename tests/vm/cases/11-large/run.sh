@@ -1,0 +1,62 @@
+#!/bin/bash
+# shellcheck disable=SC2119,SC2015
+# mem: 768
+# Bodies sent by page reference: slow readers cost no copies, and their pages outlive the module.
+set -euo pipefail
+# shellcheck source=tests/vm/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../lib.sh"
+
+free_kb() { awk '/^MemFree/ { print $2 }' /proc/meminfo; }
+tcp_pages() { awk '$1 == "TCP:" { print $NF }' /proc/net/sockstat; }
+
+# All slow readers have their first 64 KiB and wait; the server has sent what it will send.
+settled() {
+	local a b
+	a=$(ss -Htn "sport = :$port" | awk '{ s += $3 } END { print s + 0 }')
+	sleep 0.4
+	b=$(ss -Htn "sport = :$port" | awk '{ s += $3 } END { print s + 0 }')
+	[ "$a" = "$b" ] && [ "$a" -gt 0 ]
+}
+
+n=$(times 200 60)
+load debug_large=16000123 send_timeout_ms=120000
+httpc fetch -n 8 >"$work/fetch" || fail "$(cat "$work/fetch")"
+ok "whole bodies: $(cat "$work/fetch")"
+
+sync
+echo 3 >/proc/sys/vm/drop_caches
+before=$(free_kb)
+helper httpc slow -n "$n" -b 65536 -t 120 -w "$work/go" >"$work/slow"
+slow=$helper
+wait_for 30 settled || fail "the server does not stop sending to readers that do not read"
+used=$(((before - $(free_kb)) / n))
+note "$n readers that wait: $used KiB each, $(tcp_pages) pages of TCP memory"
+debug_kernel || [ $used -le 512 ] || fail "a slow reader costs $used KiB"
+ok "memory of a slow reader is bounded: $used KiB"
+serves || fail "not served beside $n slow readers"
+ok "others are served meanwhile"
+touch "$work/go"
+wait "$slow" || fail "slow readers: $(cat "$work/slow")"
+ok "slow readers get every byte: $(cat "$work/slow")"
+
+# rmmod with replies in flight; what the clients still read must be what was sent, although the
+# server's pages have been given back and written over.
+rm "$work/go"
+n=$(times 40 20)
+helper httpc slow -n "$n" -t 60 -w "$work/go" >"$work/slow"
+slow=$helper
+wait_for 30 settled || fail "the server does not stop sending"
+unload 5000
+ok "rmmod with $n large replies in flight took $unload_ms ms"
+mkdir "$work/fill"
+mount -t tmpfs -o size=$(($(free_kb) / 2))k none "$work/fill"
+dd if=/dev/zero bs=1M 2>/dev/null | tr '\0' '\245' >"$work/fill/x" 2>/dev/null || true
+note "$(du -m "$work/fill/x" | cut -f1) MiB of memory written over"
+touch "$work/go"
+wait "$slow" || true
+cat "$work/slow"
+grep -q ' wrong_bytes=0 bad_head=0 ' "$work/slow" || fail "pages changed under a reader: $(cat "$work/slow")"
+grep -q ' unfinished=0 ' "$work/slow" || fail "readers were left hanging: $(cat "$work/slow")"
+umount "$work/fill"
+ok "nobody read a byte that was not sent: $(cat "$work/slow")"
+check_dmesg

@@ -1,0 +1,131 @@
+# shellcheck shell=bash
+# Helpers of the guest scripts in tests/vm/cases: load and unload, TAP lines, waiting, a clean kernel log.
+# A case says: . "$(dirname "${BASH_SOURCE[0]}")/../../lib.sh"
+# shellcheck disable=SC2034,SC2009,SC2001
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+kt=${KT:-/kt}
+ko=$kt/khttpd.ko
+tools=$kt/vm-tools
+port=8081
+url=http://127.0.0.1:$port
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+tap_n=0
+helpers=()
+work=$(mktemp -d)
+
+# ok TEXT: the step before it worked (a step that does not ends the script)
+ok() { tap_n=$((tap_n + 1)); echo "ok $tap_n - $*"; }
+note() { echo "# $*"; }
+fail() { echo "not ok $((tap_n + 1)) - $*"; exit 1; }
+skip() { tap_n=$((tap_n + 1)); echo "ok $tap_n - # SKIP $*"; }
+
+on_exit() {
+	local rc=$? pid
+	set +e
+	for pid in "${helpers[@]}"; do kill -9 "$pid" 2>/dev/null; done
+	if [ $rc = 0 ]; then
+		echo "1..$tap_n"
+	else
+		echo "Bail out! status $rc at line ${fail_line:-?}; end of the kernel log:"
+		dmesg | tail -n 25 | sed 's/^/# /'
+	fi
+	rm -rf "$work"
+	exit $rc
+}
+trap on_exit EXIT
+trap 'fail_line="${BASH_LINENO[*]} ($BASH_COMMAND)"' ERR
+set -E
+
+# helper COMMAND...: run in the background, its pid in $helper; ended with the script at the latest
+helper() {
+	"$@" &
+	helper=$!
+	helpers+=("$helper")
+}
+
+# stop PID: end a helper and wait for it
+stop() {
+	kill -9 "$1" 2>/dev/null || true
+	wait "$1" 2>/dev/null || true
+}
+
+# wait_for SECONDS COMMAND...: until it is true
+wait_for() {
+	local end=$((SECONDS + $1 + 1))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
+
+now_ms() { echo $(($(date +%s%N) / 1000000)); }
+
+# A kernel with KASAN is ten times slower and counts memory differently.
+debug_kernel() { grep -q -m1 ' kasan_' /proc/kallsyms; }
+
+# times FULL SHORT: loop counts and sizes; full ones on the stock 6.1 and with KHTTPD_FULL=1
+times() {
+	if [ "${KHTTPD_FULL:-}" = 1 ]; then
+		echo "$1"
+	elif [[ $(uname -r) == 6.1.* ]] && ! debug_kernel && [ "${KHTTPD_SHORT:-}" != 1 ]; then
+		echo "$1"
+	else
+		echo "$2"
+	fi
+}
+
+loaded() { [ -d /sys/module/khttpd ]; }
+
+# load PARAMETER...: insmod, must work
+load() { insmod "$ko" port=$port "$@" || fail "insmod khttpd.ko port=$port $*"; }
+
+# unload [MS]: rmmod, must work within that time (5000); the time it took in $unload_ms
+unload() {
+	local begin
+	begin=$(now_ms)
+	timeout 60 rmmod khttpd || fail "rmmod khttpd (status $?)"
+	unload_ms=$(($(now_ms) - begin))
+	! loaded || fail "khttpd is still there after rmmod"
+	[ $unload_ms -le "${1:-5000}" ] || fail "rmmod took $unload_ms ms, more than ${1:-5000}"
+}
+
+# fetch URL [CURL-OPTION]...: the body, or an error
+fetch() { curl --silent --show-error --fail --noproxy '*' --max-time 20 "$@"; }
+serves() { fetch "${1:-$url/}" >/dev/null 2>&1; }
+refuses() { ! serves "$@"; }
+
+# httpc COMMAND OPTION...: our own load client, see tests/vm/tools/httpc.c
+httpc() { "$tools/httpc" "$@"; }
+
+param() { cat "/sys/module/khttpd/parameters/$1"; }
+set_param() { echo "$2" >"/sys/module/khttpd/parameters/$1"; }
+
+# Every task but the workqueues' own pool, which breathes
+count_tasks() { ps -eLo comm= | grep -vc '^kworker/'; }
+count_workers() { ps -eLo comm= | grep -c '^kworker/' || true; }
+
+# What the kernel may say while a case runs. Lines of ours: one at load, one at unload, warnings about limits.
+expected_log='khttpd: (loading out-of-tree module taints kernel|module verification failed)'
+expected_log+='|khttpd: (loaded|unloaded|listening|serving|stopped)'
+expected_log+='|random: crng init done|clocksource: |hrtimer: interrupt took|sched_clock: '
+expected_log+='|workqueue: .* hogged CPU|systemd|audit: |perf: interrupt took too long'
+expected_log+='|IPv6: ADDRCONF\(NETDEV_|link (is|becomes) (ready|up|down)|Link (UP|DOWN)'
+
+# mark_dmesg: forget what the log has so far
+mark_dmesg() { dmesg_from=$(dmesg --kernel | wc -l); }
+new_dmesg() { dmesg --kernel | tail -n "+$((dmesg_from + 1))"; }
+dmesg_from=0
+
+# check_dmesg [REGEX]: nothing but the expected lines (and REGEX) since the mark
+check_dmesg() {
+	local bad
+	bad=$(new_dmesg | grep -vE "$expected_log${1:+|$1}" || true)
+	[ -z "$bad" ] || { sed 's/^/# /' <<<"$bad"; fail "unexpected lines in the kernel log"; }
+	ok "the kernel log is clean"
+}
+
+case_name=$(basename "$(dirname "$(readlink -f "$0")")")
+echo "# $case_name on $(uname -r)"
+mark_dmesg
