@@ -68,8 +68,10 @@ struct khttpd_limits {
  * @any_server: target is "*" (OPTIONS only)
  * @host: host without port, as sent; empty: the default host. The target's authority in
  *	absolute form, else the Host field (RFC 9112, 3.2.2)
- * @path: percent-decoded once, dot segments removed, begins with '/'; any byte but NUL
- * @target: path of the target still encoded, for redirects and logs; without query
+ * @path: percent-decoded once, dot segments removed, begins with '/'; any byte but NUL. Empty
+ *	for "*" and CONNECT, which name no resource
+ * @target: path of the target still encoded, for redirects and logs; without query. The
+ *	whole target for "*" and CONNECT
  * @query: what follows '?', without it; .p is NULL if there is no '?'
  * @n_fields: entries of @fields that are set, in the order sent
  * @fields: the fields of interest
@@ -107,7 +109,9 @@ enum khttpd_reader_state {
  * @want: valid after KHTTPD_READ_BUFFER: the bytes that @buf must have
  *
  * The rest belongs to core/request. Nothing here is allocated or freed by it. The engine may
- * free @buf (and set it to NULL, @buf_size to 0) whenever @buf_len is 0.
+ * free @buf (and set it to NULL, @buf_size to 0) whenever @buf_len is 0. After a request whose
+ * strings lie in @buf that is so from the next call on: an engine with nothing more to feed
+ * calls khttpd_reader_feed() with no bytes, which only forgets that request.
  */
 struct khttpd_reader {
 	char *buf;
@@ -116,14 +120,18 @@ struct khttpd_reader {
 	u32 buf_len; /* bytes of @buf in use */
 	u32 scanned; /* bytes of the incomplete head that were checked */
 	u32 line; /* where the line at @scanned begins */
-	u32 head_len; /* with a body pending: bytes of the complete head in @buf */
+	u32 head_len; /* not 0: the complete head of a pending body, or of the last request */
 	u64 left; /* content or chunk data bytes still to come */
-	u64 seen; /* content bytes so far, checked against max_body */
-	u32 overhead; /* chunk lines and trailers so far; bounded as well */
+	u64 seen; /* bytes in chunks so far, checked against max_body */
+	u32 overhead; /* bytes in chunk lines so far, then in trailers; bounded as well */
 	u8 state; /* enum khttpd_reader_state */
 	u8 chunk; /* position in the chunk grammar */
+	u8 digits; /* of the chunk size */
+	u8 method : 4; /* enum khttpd_method, once it was read */
+	u8 minor : 1; /* HTTP/1.@minor, once it was read */
 	u8 request_line : 1; /* the request line is complete and was checked */
 	u8 blank : 1; /* the one empty line before a request was skipped */
+	u8 cr : 1; /* the CR of that line was, its LF is to come */
 };
 
 /* What khttpd_reader_feed() found. */
@@ -140,7 +148,7 @@ enum khttpd_read {
  * @data: bytes that follow those taken so far
  * @len: bytes at @data; 0 is allowed
  * @used: set to the bytes taken, at most @len
- * @req: filled in with KHTTPD_READ_REQUEST, untouched otherwise
+ * @req: set with KHTTPD_READ_REQUEST, undefined otherwise
  *
  * A head that lies whole in @data is parsed where it lies; only an incomplete one, one whose
  * target must be decoded or one with a body needs @buf (at most 2 * max_head bytes are ever

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* Small helpers on header text, shared by core/request and core/response. */
+#ifndef KHTTPD_CORE_TEXT_H
+#define KHTTPD_CORE_TEXT_H
+
+#include "types.h"
+
+static inline bool khttpd_is_space(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static inline bool khttpd_is_digit(char c)
+{
+	return (u8)(c - '0') <= 9;
+}
+
+/* Without optional white space (RFC 9110, 5.6.3) at both ends. */
+static inline struct khttpd_str khttpd_trim(struct khttpd_str s)
+{
+	while (s.len && khttpd_is_space(s.p[0])) {
+		s.p++;
+		s.len--;
+	}
+	while (s.len && khttpd_is_space(s.p[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+/*
+ * Do @len bytes at @p equal @lower, letters without case? @lower is lower case. Setting bit 5
+ * maps only a letter to its lower case and control characters, which header text does not
+ * have, to digits and '-'.
+ */
+static inline bool khttpd_same(const char *p, const char *lower, u32 len)
+{
+	u32 i;
+
+	for (i = 0; i < len; i++)
+		if ((p[i] | 0x20) != lower[i])
+			return false;
+	return true;
+}
+
+/* Does @s equal the lower case literal @lit, letters without case? */
+#define khttpd_is(s, lit) ((s).len == sizeof(lit) - 1 && khttpd_same((s).p, lit, sizeof(lit) - 1))
+
+/*
+ * Take the next element off a comma-separated list, trimmed; empty ones are skipped, as RFC
+ * 9110, 5.6.1.2 asks for. Not for lists whose elements may hold a comma in quotes.
+ */
+static inline bool khttpd_list_next(struct khttpd_str *list, struct khttpd_str *item)
+{
+	while (list->len) {
+		u32 i = 0;
+
+		while (i < list->len && list->p[i] != ',')
+			i++;
+		*item = khttpd_trim((struct khttpd_str){ list->p, i });
+		if (i < list->len)
+			i++;
+		list->p += i;
+		list->len -= i;
+		if (item->len)
+			return true;
+	}
+	return false;
+}
+
+#endif
