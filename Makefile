@@ -61,6 +61,8 @@ bench:
 
 # unit, fuzz and fuzz-smoke
 -include tests/unit/unit.mk tests/fuzz/fuzz.mk
+# vm-tools: programs for the virtual machines
+-include tests/vm/tools.mk
 
 clean:
 	rm -rf build khttpd.ko
