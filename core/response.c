@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * From a checked request to the plan of its reply (RFC 9110).
+ *
+ * khttpd_reply_plan() goes down one list: errors, methods, look-up, content coding,
+ * preconditions, range. The first that settles the status ends it, then the head is written
+ * in one go from ready pieces.
+ */
+#include "response.h"
+
+#include "text.h"
+
+/* --- what a status says --- */
+
+struct status {
+	u16 code;
+	struct khttpd_str head; /* up to where the date goes */
+	struct khttpd_str text; /* the body, where a status has one of its own */
+};
+
+#define STATUS(code, reason)                                                              \
+	{                                                                                 \
+		code,                                                                     \
+		{ "HTTP/1.1 " #code " " reason "\r\nServer: khttpd\r\nDate: ",            \
+		  sizeof("HTTP/1.1 " #code " " reason "\r\nServer: khttpd\r\nDate: ") - 1 }, \
+		{ #code " " reason "\n", sizeof(#code " " reason "\n") - 1 },             \
+	}
+
+static const struct status statuses[] = {
+	STATUS(200, "OK"),
+	STATUS(204, "No Content"),
+	STATUS(206, "Partial Content"),
+	STATUS(304, "Not Modified"),
+	STATUS(404, "Not Found"),
+	STATUS(400, "Bad Request"),
+	STATUS(405, "Method Not Allowed"),
+	STATUS(406, "Not Acceptable"),
+	STATUS(408, "Request Timeout"),
+	STATUS(412, "Precondition Failed"),
+	STATUS(413, "Content Too Large"),
+	STATUS(414, "URI Too Long"),
+	STATUS(416, "Range Not Satisfiable"),
+	STATUS(431, "Request Header Fields Too Large"),
+	STATUS(501, "Not Implemented"),
+	STATUS(503, "Service Unavailable"),
+	STATUS(505, "HTTP Version Not Supported"),
+	STATUS(500, "Internal Server Error"), /* the last: for any other code */
+};
+
+#define N_STATUSES (sizeof(statuses) / sizeof(statuses[0]))
+
+static const struct status *find_status(u16 code)
+{
+	u32 i;
+
+	for (i = 0; i < N_STATUSES - 1; i++)
+		if (statuses[i].code == code)
+			break;
+	return &statuses[i];
+}
+
+/* --- the head --- */
+
+struct writer {
+	char *p;
+	size_t room;
+	bool full;
+};
+
+static inline void put(struct writer *w, const char *s, size_t len)
+{
+	if (unlikely(len > w->room)) {
+		w->full = true;
+		return;
+	}
+	memcpy(w->p, s, len);
+	w->p += len;
+	w->room -= len;
+}
+
+#define PUT(w, lit) put(w, lit, sizeof(lit) - 1)
+
+static void put_number(struct writer *w, u64 value)
+{
+	char digits[20];
+	u32 i = sizeof(digits);
+
+	do {
+		digits[--i] = '0' + value % 10;
+		value /= 10;
+	} while (value);
+	put(w, digits + i, sizeof(digits) - i);
+}
+
+/* The decision, before it is put in words. */
+struct answer {
+	u16 status;
+	bool vary; /* 406 of a resource with several variants */
+	const struct khttpd_variant *variant; /* with 200, 206, 304 and 416 */
+	u64 first; /* with 200 and 206: the part of its content to send */
+	u64 len;
+};
+
+/* Write the head for @a and fill in @reply. */
+static bool write_reply(const struct answer *a, const struct khttpd_request *req,
+			const struct khttpd_clock *clock, char *head, size_t size,
+			struct khttpd_reply *reply)
+{
+	const struct status *status = find_status(a->status);
+	const struct khttpd_variant *v = a->variant;
+	struct writer w = { head, size, false };
+	bool content = a->status == 200 || a->status == 206;
+	bool text = !content && a->status != 204 && a->status != 304;
+	u64 len = content ? a->len : text ? status->text.len : 0;
+
+	put(&w, status->head.p, status->head.len);
+	put(&w, clock->date, KHTTPD_DATE_LEN);
+	if (content || text) {
+		PUT(&w, "\r\nContent-Length: ");
+		put_number(&w, len);
+	}
+	PUT(&w, "\r\n");
+	if (a->status == 206) {
+		PUT(&w, "Content-Range: bytes ");
+		put_number(&w, a->first);
+		PUT(&w, "-");
+		put_number(&w, a->first + a->len - 1);
+		PUT(&w, "/");
+		put_number(&w, v->body_len);
+		PUT(&w, "\r\n");
+	}
+	if (a->status == 416) {
+		PUT(&w, "Content-Range: bytes */");
+		put_number(&w, v->body_len);
+		PUT(&w, "\r\n");
+	}
+	if (a->status == 204 || a->status == 405)
+		PUT(&w, "Allow: GET, HEAD, OPTIONS\r\n");
+	if (text)
+		PUT(&w, "Content-Type: text/plain; charset=utf-8\r\n");
+	if (a->vary)
+		PUT(&w, "Vary: Accept-Encoding\r\n");
+	if (req->close)
+		PUT(&w, "Connection: close\r\n");
+	else if (!req->minor)
+		PUT(&w, "Connection: keep-alive\r\n");
+	if (content)
+		put(&w, v->fields.p, v->fields.len);
+	if (a->status == 304)
+		put(&w, v->fields_304.p, v->fields_304.len);
+	PUT(&w, "\r\n");
+	if (w.full)
+		return false;
+
+	reply->status = status->code;
+	reply->close = req->close;
+	reply->head_len = w.p - head;
+	reply->body = NULL;
+	reply->body_len = 0;
+	if (len && req->method != KHTTPD_HEAD) {
+		reply->body = content ? v->body + a->first : (const u8 *)status->text.p;
+		reply->body_len = len;
+	}
+	return true;
+}
+
+/* --- fields of the request --- */
+
+static bool has_field(const struct khttpd_request *req, enum khttpd_field_id id)
+{
+	u32 i;
+
+	for (i = 0; i < req->n_fields; i++)
+		if (req->fields[i].id == id)
+			return true;
+	return false;
+}
+
+/* A field that must not come twice (RFC 9110, 5.3): one that does counts as absent. */
+static bool only_field(const struct khttpd_request *req, enum khttpd_field_id id,
+		       struct khttpd_str *value)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < req->n_fields; i++) {
+		if (req->fields[i].id == id) {
+			*value = req->fields[i].value;
+			n++;
+		}
+	}
+	return n == 1;
+}
+
+static bool is_equal(struct khttpd_str a, struct khttpd_str b)
+{
+	return a.len == b.len && !memcmp(a.p, b.p, a.len);
+}
+
+/* --- content codings, RFC 9110, 12.5.3 --- */
+
+/* qvalue in thousandths (RFC 9110, 12.4.2), or -1. */
+static int parse_qvalue(struct khttpd_str s)
+{
+	int value, weight = 100;
+	u32 i;
+
+	if (!s.len || s.len > 5 || (s.p[0] != '0' && s.p[0] != '1') ||
+	    (s.len > 1 && s.p[1] != '.'))
+		return -1;
+	value = (s.p[0] - '0') * 1000;
+	for (i = 2; i < s.len; i++, weight /= 10) {
+		if (!khttpd_is_digit(s.p[i]))
+			return -1;
+		value += (s.p[i] - '0') * weight;
+	}
+	return value <= 1000 ? value : -1;
+}
+
+/* One element, "coding" or "coding;q=0.5": its weight, or -1 if it is malformed. */
+static int parse_weight(struct khttpd_str item, struct khttpd_str *coding)
+{
+	struct khttpd_str weight;
+	u32 i = 0;
+
+	while (i < item.len && item.p[i] != ';')
+		i++;
+	*coding = khttpd_trim((struct khttpd_str){ item.p, i });
+	if (i == item.len)
+		return 1000;
+	weight = khttpd_trim((struct khttpd_str){ item.p + i + 1, item.len - i - 1 });
+	if (weight.len < 2 || !khttpd_same(weight.p, "q=", 2))
+		return -1;
+	return parse_qvalue((struct khttpd_str){ weight.p + 2, weight.len - 2 });
+}
+
+/* @rank[coding]: 0 is not acceptable; an identity that nobody mentioned is the last choice. */
+static void rank_codings(const struct khttpd_request *req, int rank[KHTTPD_CODINGS])
+{
+	struct khttpd_str list, item, coding;
+	int other = -1, q;
+	u32 i;
+
+	for (i = 0; i < KHTTPD_CODINGS; i++)
+		rank[i] = -1;
+	for (i = 0; i < req->n_fields; i++) {
+		if (req->fields[i].id != KHTTPD_ACCEPT_ENCODING)
+			continue;
+		list = req->fields[i].value;
+		while (khttpd_list_next(&list, &item)) {
+			q = parse_weight(item, &coding);
+			if (q < 0)
+				continue;
+			q *= 2; /* leaves 1 for the unmentioned identity */
+			if (khttpd_is(coding, "gzip") || khttpd_is(coding, "x-gzip"))
+				rank[KHTTPD_GZIP] = q;
+			else if (khttpd_is(coding, "br"))
+				rank[KHTTPD_BR] = q;
+			else if (khttpd_is(coding, "zstd"))
+				rank[KHTTPD_ZSTD] = q;
+			else if (khttpd_is(coding, "identity"))
+				rank[KHTTPD_IDENTITY] = q;
+			else if (khttpd_is(coding, "*"))
+				other = q;
+		}
+	}
+	for (i = 0; i < KHTTPD_CODINGS; i++)
+		if (rank[i] < 0)
+			rank[i] = other >= 0 ? other : i == KHTTPD_IDENTITY;
+}
+
+/* The variant that suits the client best, the site's order deciding ties; NULL: none does. */
+static const struct khttpd_variant *choose_variant(const struct khttpd_resource *res,
+						   const struct khttpd_request *req)
+{
+	const struct khttpd_variant *v, *best = NULL;
+	const struct khttpd_variant *end = res->variants + res->n_variants;
+	int rank[KHTTPD_CODINGS], best_rank = 0;
+
+	if (!has_field(req, KHTTPD_ACCEPT_ENCODING)) {
+		for (v = res->variants; v < end; v++)
+			if (v->coding == KHTTPD_IDENTITY)
+				return v;
+		return res->variants; /* anything goes when the field is absent */
+	}
+	rank_codings(req, rank);
+	for (v = res->variants; v < end; v++) {
+		if (rank[v->coding] > best_rank) {
+			best = v;
+			best_rank = rank[v->coding];
+		}
+	}
+	return best;
+}
+
+/* --- preconditions, RFC 9110, 13 --- */
+
+/*
+ * Is @etag in @list of entity tags? Commas may be inside of tags. What follows a syntax error
+ * matches nothing.
+ */
+static bool etag_in_list(struct khttpd_str list, struct khttpd_str etag, bool weak_matches)
+{
+	const char *p = list.p, *end = p + list.len, *tag;
+	bool weak;
+
+	if (list.len == 1 && *p == '*')
+		return true;
+	for (;;) {
+		while (p < end && (khttpd_is_space(*p) || *p == ','))
+			p++;
+		weak = end - p > 2 && p[0] == 'W' && p[1] == '/';
+		if (weak)
+			p += 2;
+		tag = p;
+		if (p == end || *p++ != '"')
+			return false;
+		while (p < end && *p != '"' && (u8)*p > ' ' && *p != 0x7f)
+			p++;
+		if (p == end || *p++ != '"')
+			return false;
+		if ((weak_matches || !weak) &&
+		    is_equal((struct khttpd_str){ tag, p - tag }, etag)) {
+			while (p < end && khttpd_is_space(*p))
+				p++;
+			return p == end || *p == ',';
+		}
+		while (p < end && khttpd_is_space(*p))
+			p++;
+		if (p < end && *p != ',')
+			return false;
+	}
+}
+
+/* Does @etag match in any line of field @id? */
+static bool etag_matches(const struct khttpd_request *req, enum khttpd_field_id id,
+			 struct khttpd_str etag, bool weak_matches)
+{
+	u32 i;
+
+	for (i = 0; i < req->n_fields; i++)
+		if (req->fields[i].id == id &&
+		    etag_in_list(req->fields[i].value, etag, weak_matches))
+			return true;
+	return false;
+}
+
+/* The date in field @id; an invalid one counts as absent (RFC 9110, 13.1.3 and 13.1.4). */
+static bool date_field(const struct khttpd_request *req, enum khttpd_field_id id, s64 now,
+		       s64 *date)
+{
+	struct khttpd_str value;
+
+	return only_field(req, id, &value) && khttpd_date_parse(value, now, date);
+}
+
+/* In the order of RFC 9110, 13.2.2: 412, 304 or, if all of them hold, 200. */
+static u16 check_preconditions(const struct khttpd_request *req, const struct khttpd_resource *res,
+			       const struct khttpd_variant *v, s64 now)
+{
+	s64 date;
+
+	if (has_field(req, KHTTPD_IF_MATCH)) {
+		if (!etag_matches(req, KHTTPD_IF_MATCH, v->etag, false))
+			return 412;
+	} else if (date_field(req, KHTTPD_IF_UNMODIFIED_SINCE, now, &date)) {
+		if (res->last_modified > date)
+			return 412;
+	}
+	if (has_field(req, KHTTPD_IF_NONE_MATCH)) {
+		if (etag_matches(req, KHTTPD_IF_NONE_MATCH, v->etag, true))
+			return 304;
+	} else if (date_field(req, KHTTPD_IF_MODIFIED_SINCE, now, &date)) {
+		if (res->last_modified <= date)
+			return 304;
+	}
+	return 200;
+}
+
+/* --- ranges, RFC 9110, 14 --- */
+
+/* Take the digits in front of @s; a value too large becomes the largest. */
+static bool take_number(struct khttpd_str *s, u64 *value)
+{
+	bool any = false;
+	u32 digit;
+
+	for (*value = 0; s->len && khttpd_is_digit(s->p[0]); s->p++, s->len--) {
+		digit = s->p[0] - '0';
+		any = true;
+		*value = *value > (~0ULL - digit) / 10 ? ~0ULL : *value * 10 + digit;
+	}
+	return any;
+}
+
+/*
+ * One range of bytes: 206 with @a->first and @a->len, 416, or 200 for what is several ranges,
+ * another unit or no range at all.
+ */
+static u16 parse_range(struct khttpd_str s, struct answer *a)
+{
+	u64 size = a->variant->body_len, first, last;
+	bool has_first, has_last;
+
+	if (s.len < 6 || !khttpd_same(s.p, "bytes=", 6))
+		return 200;
+	s.p += 6;
+	s.len -= 6;
+	has_first = take_number(&s, &first);
+	if (!s.len || s.p[0] != '-')
+		return 200;
+	s.p++;
+	s.len--;
+	has_last = take_number(&s, &last);
+	if (s.len || !(has_first || has_last))
+		return 200;
+
+	if (!has_first) { /* "-N": the last N bytes */
+		if (!last)
+			return 416;
+		if (!size) /* all of nothing: no Content-Range can say that */
+			return 200;
+		a->len = last < size ? last : size;
+		a->first = size - a->len;
+		return 206;
+	}
+	if (has_last && last < first)
+		return 200;
+	if (first >= size)
+		return 416;
+	a->first = first;
+	a->len = has_last && last < size ? last - first + 1 : size - first;
+	return 206;
+}
+
+/* If-Range, strong: the tag, or exactly the date that Last-Modified shows (RFC 9110, 13.1.5). */
+static bool range_applies(const struct khttpd_request *req, const struct khttpd_resource *res,
+			  const struct khttpd_variant *v, s64 now)
+{
+	struct khttpd_str value;
+	s64 date;
+
+	if (!has_field(req, KHTTPD_IF_RANGE))
+		return true;
+	if (!only_field(req, KHTTPD_IF_RANGE, &value))
+		return false;
+	return is_equal(value, v->etag) ||
+	       (khttpd_date_parse(value, now, &date) && date == res->last_modified);
+}
+
+/* --- the decision --- */
+
+static void decide(const struct khttpd_site *site, const struct khttpd_request *req, s64 now,
+		   struct answer *a)
+{
+	const struct khttpd_resource *res;
+	struct khttpd_str range;
+
+	if (req->error) {
+		a->status = req->error;
+		return;
+	}
+	if (req->method != KHTTPD_GET && req->method != KHTTPD_HEAD) {
+		a->status = req->method == KHTTPD_OPTIONS ? 204 : 405;
+		return;
+	}
+	res = khttpd_site_find(site, req->host, req->path);
+	if (!res) {
+		a->status = 404;
+		return;
+	}
+	a->variant = choose_variant(res, req);
+	if (!a->variant) {
+		a->status = 406;
+		a->vary = res->n_variants > 1;
+		return;
+	}
+	a->first = 0;
+	a->len = a->variant->body_len;
+	a->status = 200;
+	if (!req->n_fields)
+		return;
+	a->status = check_preconditions(req, res, a->variant, now);
+	if (a->status == 200 && req->method == KHTTPD_GET &&
+	    only_field(req, KHTTPD_RANGE, &range) && range_applies(req, res, a->variant, now))
+		a->status = parse_range(range, a);
+}
+
+bool khttpd_reply_plan(const struct khttpd_site *site, const struct khttpd_request *req,
+		       const struct khttpd_clock *clock, char *head, size_t size,
+		       struct khttpd_reply *reply)
+{
+	struct answer a = { 0 };
+
+	decide(site, req, clock->seconds, &a);
+	return write_reply(&a, req, clock, head, size, reply);
+}
