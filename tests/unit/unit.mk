@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0
+# Unit tests of core/, with ASan and UBSan, built by each compiler of UNIT_CCS.
+UNIT_CCS ?= gcc clang
+UNIT_PARSER := $(or $(HTTP_PARSER_DIR),compat/http_parser)
+
+UNIT_TESTS := date corpus request response
+UNIT_CORE := $(wildcard core/*.c)
+UNIT_HELPERS := tests/unit/unit.c tests/unit/engine.c tests/unit/fixture.c tests/unit/corpus.c
+UNIT_HEADERS := $(wildcard core/*.h tests/unit/*.h)
+UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Werror -fno-omit-frame-pointer \
+	-fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_CPPFLAGS = -I. -Icore -I$(UNIT_PARSER) -DHTTP_PARSER_STRICT=1
+
+# $(call unit_rules,compiler): objects under build/unit/compiler/
+define unit_rules
+build/unit/$(1)/%.o: %.c $$(UNIT_HEADERS) tests/unit/unit.mk
+	@mkdir -p $$(@D)
+	$(1) $$(UNIT_CFLAGS) $$(UNIT_CPPFLAGS) -c -o $$@ $$<
+
+# not ours: its warnings are its own
+build/unit/$(1)/http_parser.o: $$(UNIT_PARSER)/http_parser.c tests/unit/unit.mk
+	@mkdir -p $$(@D)
+	$(1) $$(UNIT_CFLAGS) $$(UNIT_CPPFLAGS) -w -c -o $$@ $$<
+
+$$(UNIT_TESTS:%=build/unit/$(1)/test_%): build/unit/$(1)/test_%: \
+		build/unit/$(1)/tests/unit/test_%.o build/unit/$(1)/http_parser.o \
+		$$(addprefix build/unit/$(1)/,$$(UNIT_CORE:.c=.o) $$(UNIT_HELPERS:.c=.o))
+	$(1) $$(UNIT_CFLAGS) -o $$@ $$^ -lcmocka
+endef
+$(foreach cc,$(UNIT_CCS),$(eval $(call unit_rules,$(cc))))
+
+UNIT_PROGRAMS := $(foreach cc,$(UNIT_CCS),$(UNIT_TESTS:%=build/unit/$(cc)/test_%))
+
+.PHONY: unit
+unit: $(UNIT_PROGRAMS)
+	@status=0; for test in $^; do \
+		echo "# $$test"; CMOCKA_MESSAGE_OUTPUT=TAP ./$$test || status=1; \
+	done; exit $$status
