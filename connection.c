@@ -648,7 +648,7 @@ static void conn_trim(struct khttpd_conn *c)
 		kmem_cache_free(conn_tx_cache, c->tx);
 		c->tx = NULL;
 	}
-	if (c->reader.buf && !c->reader.buf_len) {
+	if (c->reader.buf && (c->closing || khttpd_reader_idle(&c->reader))) {
 		kfree(c->reader.buf);
 		c->reader.buf = NULL;
 		c->reader.buf_size = 0;

@@ -109,9 +109,8 @@ enum khttpd_reader_state {
  * @want: valid after KHTTPD_READ_BUFFER: the bytes that @buf must have
  *
  * The rest belongs to core/request. Nothing here is allocated or freed by it. The engine may
- * free @buf (and set it to NULL, @buf_size to 0) whenever @buf_len is 0. After a request whose
- * strings lie in @buf that is so from the next call on: an engine with nothing more to feed
- * calls khttpd_reader_feed() with no bytes, which only forgets that request.
+ * free @buf (and set it to NULL, @buf_size to 0) whenever khttpd_reader_idle() says so or
+ * nothing will be fed any more, once it is done with the strings of the last request.
  */
 struct khttpd_reader {
 	char *buf;
