@@ -48,7 +48,9 @@ setup:
 	scripts/setup
 
 run:
-	scripts/vm run --kernel $(firstword $(KERNELS)) --forward 127.0.0.1:$(PORT):8081 scripts/vm.d/serve.sh
+	@trap : INT; scripts/vm run --kernel $(firstword $(KERNEL) $(KERNELS)) --timeout 0 \
+		--forward 127.0.0.1:$(PORT):8081 scripts/vm.d/serve.sh $(PORT) || \
+		if [ $$? = 130 ]; then echo; echo 'stopped'; else exit 1; fi
 
 check:
 	KERNELS="$(KERNELS)" CASES="$(CASES)" tests/run
