@@ -13,7 +13,7 @@ help:
 	@echo 'Try it and test it (Debian 12, as root; nothing touches the running kernel):'
 	@echo '  make run          serve the built-in page from a throw-away virtual machine on 127.0.0.1:$(PORT) (PORT=)'
 	@echo '  make check        all tests: lint, unit, fuzz smoke, modules for $(KERNELS), virtual machines'
-	@echo '                    KERNELS="6.1" CASES="01-smoke" for a short selection of the latter'
+	@echo '                    KERNELS="6.1" CASES="01-smoke" for a short selection; make -k to go on after a failure'
 	@echo 'Build and use:'
 	@echo '  make              build ./khttpd.ko for the running kernel; for another one: KDIR=FOLDER'
 	@echo '  make KERNEL=6.1   build build/6.1/khttpd.ko for a prepared kernel: $(KERNELS)'
@@ -53,7 +53,7 @@ run:
 		if [ $$? = 130 ]; then echo; echo 'stopped'; else exit 1; fi
 
 check:
-	KERNELS="$(KERNELS)" CASES="$(CASES)" tests/run
+	@KERNELS="$(KERNELS)" CASES="$(CASES)" KEEP_GOING="$(findstring k,$(firstword -$(MAKEFLAGS)))" tests/run
 
 lint:
 	scripts/lint
