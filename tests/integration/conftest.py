@@ -66,7 +66,7 @@ class Parameters:
         """Raises OSError if the server refuses."""
         old = self.read(name)
         # Unbuffered: the kernel sees one write, and its error arrives here.
-        fd = os.open(self.path(name), os.O_WRONLY)
+        fd = os.open(self.path(name), os.O_WRONLY | os.O_TRUNC)
         try:
             os.write(fd, str(value).encode())
         finally:

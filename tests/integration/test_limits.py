@@ -197,6 +197,11 @@ def test_connections_per_ipv6_network_are_limited(params, quiet, two_networks):
             c.sock.close()
 
 
+module_files = pytest.mark.skipif(not PARAMS.startswith("/sys/module/"),
+                                  reason="about the files of /sys/module")
+
+
+@module_files
 @pytest.mark.parametrize("name", RUN_TIME)
 def test_bad_parameter_write_is_refused(params, name):
     before = params.read(name)
@@ -209,6 +214,7 @@ def test_bad_parameter_write_is_refused(params, name):
         assert params.read(name) == before
 
 
+@module_files
 @pytest.mark.parametrize("name,bad", [
     ("first_byte_timeout_ms", 0), ("header_timeout_ms", 0), ("idle_timeout_ms", 0),
     ("send_timeout_ms", 0), ("max_conns", 0), ("max_head", 255), ("max_head", 65537), ("max_head", 0),
@@ -222,16 +228,15 @@ def test_value_out_of_range_is_refused(params, name, bad):
     assert e.value.errno == errno.EINVAL
 
 
-@pytest.mark.skipif(not PARAMS.startswith("/sys/module/"), reason="about files of /sys/module")
+@module_files
 @pytest.mark.parametrize("name", RUN_TIME + LOAD_TIME)
 def test_parameter_has_its_mode(params, name):
     mode = stat.S_IMODE(os.stat(params.path(name)).st_mode)
     assert mode == (0o644 if name in RUN_TIME else 0o444)
 
 
+@module_files
 def test_defaults_are_the_documented_ones(params):
-    if not PARAMS.startswith("/sys/module/"):
-        pytest.skip("about files of /sys/module")
     default = dict(zip(RUN_TIME, (10000, 10000, 60000, 30000, 5000, 65536, 0, 0, 16384, 8192,
                                   1048576, 1 << 30)))
     assert {name: int(params.read(name)) for name in RUN_TIME} == default

@@ -92,7 +92,7 @@ unload() {
 }
 
 # fetch URL [CURL-OPTION]...: the body, or an error
-fetch() { curl --silent --show-error --fail --noproxy '*' --max-time 20 "$@"; }
+fetch() { curl --globoff --silent --show-error --fail --noproxy '*' --max-time 20 "$@"; }
 serves() { fetch "${1:-$url/}" >/dev/null 2>&1; }
 refuses() { ! serves "$@"; }
 

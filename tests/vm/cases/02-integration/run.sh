@@ -9,7 +9,7 @@ load debug_large=3154333
 ulimit -n 4096
 ip link set lo up
 KHTTPD_HOST=127.0.0.1 KHTTPD_PORT=$port KHTTPD_ENGINE=module \
-	python3 -B -m pytest -q -p no:cacheprovider --durations=8 "$here/../integration" ||
+	python3 -B -m pytest -q --color=no -p no:cacheprovider --durations=5 "$here/../integration" ||
 	fail "the integration suite"
 ok "the integration suite"
 unload

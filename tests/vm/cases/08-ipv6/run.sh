@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../lib.sh"
 
-v4=http://127.0.0.1:$port/ v6=http://[::1]:$port/
+v4="http://127.0.0.1:$port/" v6="http://[::1]:$port/"
 
 load
 serves "$v4" && serves "$v6" || fail "the default does not serve both"

@@ -21,7 +21,7 @@ ip -n kl link set kl1 up
 # Large sends stay one packet for netem otherwise, and hardly any would be lost
 ethtool -K kl0 tso off gso off >/dev/null 2>&1 || note "gso of kl0 stays on"
 load debug_large=4000000
-wait_for 10 eval 'ip netns exec kl curl -sf -o /dev/null --max-time 5 http://10.98.0.1:$port/' || fail "no connection"
+wait_for 10 ip netns exec kl curl -sf -o /dev/null --max-time 5 "http://10.98.0.1:$port/" || fail "no connection"
 
 clients=$(times 300 300) goal=$(times 290 290)
 loss 15%
