@@ -17,8 +17,8 @@
 
 #include "text.h"
 
-#ifndef __KERNEL__
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "first_control() wants little endian");
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error first_control() wants little endian
 #endif
 
 /* Longest method that is read to its end before it is called unknown. */
@@ -186,6 +186,8 @@ static int check_request_line(struct khttpd_reader *r, const struct khttpd_limit
 		if (memcmp(version, "HTTP/", 5) || !khttpd_is_digit(version[5]) ||
 		    version[6] != '.' || !khttpd_is_digit(version[7]))
 			return 400;
+		if (!memcmp(version, "HTTP/0.9", 8)) /* a name without a protocol */
+			return 400;
 		if (version[5] != '1' || version[7] != '0')
 			return 505;
 	}
@@ -200,7 +202,7 @@ static int check_request_line(struct khttpd_reader *r, const struct khttpd_limit
 static int scan_head(struct khttpd_reader *r, const struct khttpd_limits *lim, const char *p,
 		     u32 len)
 {
-	u32 pos, limit = lim->max_head, end;
+	u32 pos, line, limit = lim->max_head, end;
 	int status;
 
 	if (!r->request_line) {
@@ -213,57 +215,52 @@ static int scan_head(struct khttpd_reader *r, const struct khttpd_limits *lim, c
 			limit = lim->max_target + LINE_OVERHEAD;
 	}
 	pos = r->scanned;
+	line = r->line;
 	for (;;) {
 		end = len < limit ? len : limit;
 		/* obs-fold (RFC 9112, 5.2); a request line never begins with SP here */
-		if (pos == r->line && pos < end && khttpd_is_space(p[pos])) {
+		if (unlikely(pos == line && pos < end && khttpd_is_space(p[pos]))) {
+			status = 400;
 			pos++;
-			goto bad;
+			break;
 		}
 		pos = first_control(p, pos, end);
-		if (pos >= end)
-			break;
-		if (p[pos] == '\t') {
+		if (unlikely(pos < end && p[pos] == '\t')) {
 			pos++;
 			continue;
 		}
-		if (p[pos] != '\r') {
-			pos++;
-			goto bad;
-		}
-		if (pos + 1 == end) /* go on from the CR when its LF is there */
-			break;
-		if (p[pos + 1] != '\n') {
-			pos += 2;
-			goto bad;
-		}
-		if (!r->request_line) {
-			status = check_request_line(r, lim, p, pos);
-			pos += 2;
-			if (status) {
-				r->scanned = pos;
-				return status;
+		if (unlikely(pos + 1 >= end)) { /* go on from a CR when its LF is there */
+			status = MORE;
+			if (pos < end && p[pos] != '\r') {
+				status = 400;
+				pos++;
+			} else if (end == limit) {
+				status = r->request_line ? 431 : 414;
+				pos = end;
 			}
+			break;
+		}
+		if (unlikely(p[pos] != '\r' || p[pos + 1] != '\n')) {
+			status = 400;
+			pos += p[pos] == '\r' ? 2 : 1;
+			break;
+		}
+		pos += 2;
+		if (!r->request_line) {
+			status = check_request_line(r, lim, p, pos - 2);
+			if (status)
+				break;
 			r->request_line = 1;
 			limit = lim->max_head;
-		} else {
-			pos += 2;
-			if (pos == r->line + 2) {
-				r->scanned = pos;
-				return DONE;
-			}
+		} else if (pos == line + 2) {
+			status = DONE;
+			break;
 		}
-		r->line = pos;
-	}
-	if (end == limit) {
-		r->scanned = limit;
-		return r->request_line ? 431 : 414;
+		line = pos;
 	}
 	r->scanned = pos;
-	return MORE;
-bad:
-	r->scanned = pos;
-	return 400;
+	r->line = line;
+	return status;
 }
 
 /* --- parse: the complete head --- */
@@ -477,43 +474,35 @@ static bool is_ipv6(struct khttpd_str s)
  */
 static bool parse_authority(struct khttpd_str s, struct khttpd_str *host, u32 *port_len)
 {
-	u32 i = 0, first, port = 0;
+	const char *p = s.p, *end = s.p + s.len, *port;
 
-	if (s.len && s.p[0] == '[') {
-		while (i < s.len && s.p[i] != ']')
-			i++;
-		if (i == s.len || !is_ipv6((struct khttpd_str){ s.p + 1, i - 1 }))
+	if (p < end && *p == '[') {
+		while (p < end && *p != ']')
+			p++;
+		if (p == end || !is_ipv6((struct khttpd_str){ s.p + 1, p - s.p - 1 }))
 			return false;
-		i++;
+		p++;
 	} else {
-		for (; i < s.len; i++) {
-			if (is_class(s.p[i], HOST))
-				continue;
-			if (s.p[i] != '%')
+		for (;;) {
+			while (p < end && is_class(*p, HOST))
+				p++;
+			if (likely(p == end || *p != '%'))
 				break;
-			if (s.len - i < 3 || hex_value(s.p[i + 1]) < 0 ||
-			    hex_value(s.p[i + 2]) < 0)
+			if (end - p < 3 || hex_value(p[1]) < 0 || hex_value(p[2]) < 0)
 				return false;
-			i += 2;
+			p += 3;
 		}
-		if (i == 0)
-			return false;
 	}
-	*host = (struct khttpd_str){ s.p, i };
+	*host = (struct khttpd_str){ s.p, p - s.p };
 	*port_len = 0;
-	if (i == s.len)
-		return true;
-	if (s.p[i++] != ':')
+	if (p == end)
+		return host->len > 0;
+	if (*p++ != ':' || !host->len)
 		return false;
-	for (first = i; i < s.len; i++) {
-		if (!khttpd_is_digit(s.p[i]))
-			return false;
-		port = port * 10 + (s.p[i] - '0');
-		if (port > 65535)
-			return false;
-	}
-	*port_len = i - first;
-	return true;
+	for (port = p; p < end && khttpd_is_digit(*p);)
+		p++;
+	*port_len = p - port;
+	return p == end && (*port_len < 5 || (*port_len == 5 && memcmp(port, "65535", 5) <= 0));
 }
 
 static int on_value(http_parser *parser, const char *at, size_t len)
@@ -1049,13 +1038,17 @@ enum khttpd_read khttpd_reader_feed(struct khttpd_reader *r, const struct khttpd
 	size_t n = 0, taken;
 	int status = MORE;
 
-	if (r->head_len && r->state != KHTTPD_READER_BODY && r->state != KHTTPD_READER_CHUNK) {
-		r->buf_len = 0; /* of the last request */
-		r->head_len = 0;
-	}
-	if (r->state == KHTTPD_READER_HEAD)
+	if (likely(r->state == KHTTPD_READER_HEAD)) {
+		if (unlikely(r->head_len)) { /* of the last request */
+			r->buf_len = 0;
+			r->head_len = 0;
+		}
 		status = read_head(r, lim, p, len, &n, req);
-
+		if (likely(status == DONE)) {
+			*used = n;
+			return KHTTPD_READ_REQUEST;
+		}
+	}
 	if (r->state == KHTTPD_READER_CHUNK && status == MORE) {
 		status = read_chunks(r, lim, p + n, len - n, &taken);
 		n += taken;
@@ -1072,8 +1065,10 @@ enum khttpd_read khttpd_reader_feed(struct khttpd_reader *r, const struct khttpd
 		if (!r->left)
 			status = accept_head(r, lim, r->buf, r->head_len, true, req);
 	}
-	if (r->state == KHTTPD_READER_DRAIN && status == MORE)
+	if (r->state == KHTTPD_READER_DRAIN && status == MORE) {
+		r->buf_len = 0;
 		n = len;
+	}
 
 	*used = n;
 	switch (status) {

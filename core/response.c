@@ -18,78 +18,65 @@ struct status {
 	struct khttpd_str text; /* the body, where a status has one of its own */
 };
 
-#define STATUS(code, reason)                                                              \
-	{                                                                                 \
-		code,                                                                     \
-		{ "HTTP/1.1 " #code " " reason "\r\nServer: khttpd\r\nDate: ",            \
-		  sizeof("HTTP/1.1 " #code " " reason "\r\nServer: khttpd\r\nDate: ") - 1 }, \
-		{ #code " " reason "\n", sizeof(#code " " reason "\n") - 1 },             \
-	}
+#define LITERAL(s) { (s), sizeof(s) - 1 }
+#define HEAD_OF(line) LITERAL("HTTP/1.1 " line "\r\nServer: khttpd\r\nDate: ")
+#define STATUS(code, line) { code, HEAD_OF(line), LITERAL(line "\n") }
 
 static const struct status statuses[] = {
-	STATUS(200, "OK"),
-	STATUS(204, "No Content"),
-	STATUS(206, "Partial Content"),
-	STATUS(304, "Not Modified"),
-	STATUS(404, "Not Found"),
-	STATUS(400, "Bad Request"),
-	STATUS(405, "Method Not Allowed"),
-	STATUS(406, "Not Acceptable"),
-	STATUS(408, "Request Timeout"),
-	STATUS(412, "Precondition Failed"),
-	STATUS(413, "Content Too Large"),
-	STATUS(414, "URI Too Long"),
-	STATUS(416, "Range Not Satisfiable"),
-	STATUS(431, "Request Header Fields Too Large"),
-	STATUS(501, "Not Implemented"),
-	STATUS(503, "Service Unavailable"),
-	STATUS(505, "HTTP Version Not Supported"),
-	STATUS(500, "Internal Server Error"), /* the last: for any other code */
+	STATUS(200, "200 OK"),
+	STATUS(204, "204 No Content"),
+	STATUS(206, "206 Partial Content"),
+	STATUS(304, "304 Not Modified"),
+	STATUS(404, "404 Not Found"),
+	STATUS(400, "400 Bad Request"),
+	STATUS(405, "405 Method Not Allowed"),
+	STATUS(406, "406 Not Acceptable"),
+	STATUS(408, "408 Request Timeout"),
+	STATUS(412, "412 Precondition Failed"),
+	STATUS(413, "413 Content Too Large"),
+	STATUS(414, "414 URI Too Long"),
+	STATUS(416, "416 Range Not Satisfiable"),
+	STATUS(431, "431 Request Header Fields Too Large"),
+	STATUS(501, "501 Not Implemented"),
+	STATUS(503, "503 Service Unavailable"),
+	STATUS(505, "505 HTTP Version Not Supported"),
+	STATUS(500, "500 Internal Server Error"), /* the last: for any other code */
 };
-
-#define N_STATUSES (sizeof(statuses) / sizeof(statuses[0]))
 
 static const struct status *find_status(u16 code)
 {
-	u32 i;
+	const struct status *s = statuses;
 
-	for (i = 0; i < N_STATUSES - 1; i++)
-		if (statuses[i].code == code)
-			break;
-	return &statuses[i];
+	while (s->code != code && s->code != 500)
+		s++;
+	return s;
 }
 
 /* --- the head --- */
 
-struct writer {
-	char *p;
-	size_t room;
-	bool full;
-};
+/* All lines but a variant's own, the empty line included, fit in here. */
+#define MAX_LINES 512
 
-static inline void put(struct writer *w, const char *s, size_t len)
+static inline char *put(char *p, const char *s, size_t len)
 {
-	if (unlikely(len > w->room)) {
-		w->full = true;
-		return;
-	}
-	memcpy(w->p, s, len);
-	w->p += len;
-	w->room -= len;
+	memcpy(p, s, len);
+	return p + len;
 }
 
-#define PUT(w, lit) put(w, lit, sizeof(lit) - 1)
+#define PUT(p, lit) put(p, lit, sizeof(lit) - 1)
 
-static void put_number(struct writer *w, u64 value)
+static char *put_number(char *p, u64 value)
 {
 	char digits[20];
-	u32 i = sizeof(digits);
+	u32 n = 0;
 
 	do {
-		digits[--i] = '0' + value % 10;
+		digits[n++] = '0' + value % 10;
 		value /= 10;
 	} while (value);
-	put(w, digits + i, sizeof(digits) - i);
+	while (n)
+		*p++ = digits[--n];
+	return p;
 }
 
 /* The decision, before it is put in words. */
@@ -106,61 +93,78 @@ static bool write_reply(const struct answer *a, const struct khttpd_request *req
 			const struct khttpd_clock *clock, char *head, size_t size,
 			struct khttpd_reply *reply)
 {
-	const struct status *status = find_status(a->status);
 	const struct khttpd_variant *v = a->variant;
-	struct writer w = { head, size, false };
-	bool content = a->status == 200 || a->status == 206;
-	bool text = !content && a->status != 204 && a->status != 304;
-	u64 len = content ? a->len : text ? status->text.len : 0;
+	struct khttpd_str fields = { "", 0 };
+	const struct status *status = find_status(a->status);
+	const u8 *body = NULL;
+	char lines[MAX_LINES], *p, *start;
+	u64 len = 0;
 
-	put(&w, status->head.p, status->head.len);
-	put(&w, clock->date, KHTTPD_DATE_LEN);
-	if (content || text) {
-		PUT(&w, "\r\nContent-Length: ");
-		put_number(&w, len);
+	switch (a->status) {
+	case 200:
+	case 206:
+		fields = v->fields;
+		body = v->body + a->first;
+		len = a->len;
+		break;
+	case 304:
+		fields = v->fields_304;
+		break;
+	case 204:
+		break;
+	default:
+		body = (const u8 *)status->text.p;
+		len = status->text.len;
 	}
-	PUT(&w, "\r\n");
-	if (a->status == 206) {
-		PUT(&w, "Content-Range: bytes ");
-		put_number(&w, a->first);
-		PUT(&w, "-");
-		put_number(&w, a->first + a->len - 1);
-		PUT(&w, "/");
-		put_number(&w, v->body_len);
-		PUT(&w, "\r\n");
+
+	/* In place where all of it fits for sure, else by way of the stack and a comparison. */
+	start = likely(size >= MAX_LINES + fields.len) ? head : lines;
+	p = put(start, status->head.p, status->head.len);
+	p = put(p, clock->date, KHTTPD_DATE_LEN);
+	if (a->status != 204 && a->status != 304) {
+		p = PUT(p, "\r\nContent-Length: ");
+		p = put_number(p, len);
 	}
-	if (a->status == 416) {
-		PUT(&w, "Content-Range: bytes */");
-		put_number(&w, v->body_len);
-		PUT(&w, "\r\n");
+	p = PUT(p, "\r\n");
+	if (unlikely(a->status != 200)) {
+		if (a->status == 206) {
+			p = PUT(p, "Content-Range: bytes ");
+			p = put_number(p, a->first);
+			p = PUT(p, "-");
+			p = put_number(p, a->first + a->len - 1);
+			p = PUT(p, "/");
+			p = put_number(p, v->body_len);
+			p = PUT(p, "\r\n");
+		}
+		if (a->status == 416) {
+			p = PUT(p, "Content-Range: bytes */");
+			p = put_number(p, v->body_len);
+			p = PUT(p, "\r\n");
+		}
+		if (a->status == 204 || a->status == 405)
+			p = PUT(p, "Allow: GET, HEAD, OPTIONS\r\n");
+		if (a->status >= 400)
+			p = PUT(p, "Content-Type: text/plain; charset=utf-8\r\n");
+		if (a->vary)
+			p = PUT(p, "Vary: Accept-Encoding\r\n");
 	}
-	if (a->status == 204 || a->status == 405)
-		PUT(&w, "Allow: GET, HEAD, OPTIONS\r\n");
-	if (text)
-		PUT(&w, "Content-Type: text/plain; charset=utf-8\r\n");
-	if (a->vary)
-		PUT(&w, "Vary: Accept-Encoding\r\n");
 	if (req->close)
-		PUT(&w, "Connection: close\r\n");
+		p = PUT(p, "Connection: close\r\n");
 	else if (!req->minor)
-		PUT(&w, "Connection: keep-alive\r\n");
-	if (content)
-		put(&w, v->fields.p, v->fields.len);
-	if (a->status == 304)
-		put(&w, v->fields_304.p, v->fields_304.len);
-	PUT(&w, "\r\n");
-	if (w.full)
-		return false;
+		p = PUT(p, "Connection: keep-alive\r\n");
+	if (unlikely(start != head)) {
+		if ((size_t)(p - start) + fields.len + 2 > size)
+			return false;
+		p = put(head, start, p - start);
+	}
+	p = put(p, fields.p, fields.len);
+	p = PUT(p, "\r\n");
 
 	reply->status = status->code;
 	reply->close = req->close;
-	reply->head_len = w.p - head;
-	reply->body = NULL;
-	reply->body_len = 0;
-	if (len && req->method != KHTTPD_HEAD) {
-		reply->body = content ? v->body + a->first : (const u8 *)status->text.p;
-		reply->body_len = len;
-	}
+	reply->head_len = p - head;
+	reply->body = body;
+	reply->body_len = req->method == KHTTPD_HEAD ? 0 : len;
 	return true;
 }
 
