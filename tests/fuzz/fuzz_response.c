@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Fuzz core/response: any fields of a request against a site with several variants.
+ *
+ * Input: four bytes that select method, path, connection and size of the head, then lines: the
+ * first byte is the field ('A' the first of enum khttpd_field_id, and so on), the rest its value.
+ */
+#include <stdlib.h>
+
+#include "fuzz.h"
+#include "../unit/fixture.h"
+
+#define N_FIELD_IDS (KHTTPD_ACCEPT_ENCODING + 1)
+
+/* Every field's value alone in exact-size memory, so that ASan sees any over-read. */
+static void add_field(struct khttpd_request *req, const u8 *line, size_t len)
+{
+	struct khttpd_field *f = &req->fields[req->n_fields++];
+	char *copy = malloc(len - 1);
+
+	if (len > 1)
+		memcpy(copy, line + 1, len - 1);
+	f->id = (line[0] - 'A' + 256) % N_FIELD_IDS;
+	f->value = (struct khttpd_str){ copy, len - 1 };
+}
+
+static bool has(const struct khttpd_request *req, enum khttpd_field_id id)
+{
+	for (u32 i = 0; i < req->n_fields; i++)
+		if (req->fields[i].id == id)
+			return true;
+	return false;
+}
+
+/* Is the body a slice of one of the variants that the path has? */
+static void check_slice(const struct khttpd_request *req, const struct khttpd_reply *reply)
+{
+	const struct khttpd_resource *r =
+		khttpd_site_find(fixture_site(), (struct khttpd_str){ NULL, 0 }, req->path);
+
+	engine_check(r, "%u for a path that is not there", reply->status);
+	if (!reply->body_len)
+		return;
+	for (u32 i = 0; i < r->n_variants; i++) {
+		const struct khttpd_variant *v = &r->variants[i];
+
+		if ((uintptr_t)reply->body >= (uintptr_t)v->body &&
+		    reply->body + reply->body_len <= v->body + v->body_len) {
+			if (reply->status == 200)
+				engine_check(reply->body_len == v->body_len, "200 with a part");
+			return;
+		}
+	}
+	engine_fail("body is no slice of a variant");
+}
+
+/* A status is allowed only where a field asks for it. */
+static void check_cause(const struct khttpd_request *req, const struct khttpd_reply *reply)
+{
+	bool served = req->method == KHTTPD_GET || req->method == KHTTPD_HEAD;
+
+	if (req->error)
+		return;
+	switch (reply->status) {
+	case 200:
+		engine_check(served, "200 to method %u", req->method);
+		check_slice(req, reply);
+		break;
+	case 206:
+		engine_check(req->method == KHTTPD_GET && has(req, KHTTPD_RANGE), "206 unasked");
+		check_slice(req, reply);
+		break;
+	case 204:
+		engine_check(req->method == KHTTPD_OPTIONS, "204 to method %u", req->method);
+		break;
+	case 304:
+		engine_check(served && (has(req, KHTTPD_IF_NONE_MATCH) ||
+					has(req, KHTTPD_IF_MODIFIED_SINCE)),
+			     "304 unasked");
+		break;
+	case 404:
+		engine_check(served && !khttpd_site_find(fixture_site(), req->host, req->path),
+			     "404 for a path that is there");
+		break;
+	case 405:
+		engine_check(!served && req->method != KHTTPD_OPTIONS, "405 to method %u",
+			     req->method);
+		break;
+	case 406:
+		engine_check(served && has(req, KHTTPD_ACCEPT_ENCODING), "406 unasked");
+		break;
+	case 412:
+		engine_check(served && (has(req, KHTTPD_IF_MATCH) ||
+					has(req, KHTTPD_IF_UNMODIFIED_SINCE)),
+			     "412 unasked");
+		break;
+	case 416:
+		engine_check(req->method == KHTTPD_GET && has(req, KHTTPD_RANGE), "416 unasked");
+		break;
+	default:
+		engine_fail("%u without an error", reply->status);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	static const char *const paths[] = { "/", "/multi", "/two", "/empty", "/long", "/missing" };
+	static const u16 errors[] = { 400, 408, 413, 414, 431, 501, 503, 505 };
+	struct khttpd_request req = { 0 };
+	struct khttpd_reply reply;
+	size_t head_size = KHTTPD_MAX_REPLY_HEAD;
+	const char *path;
+	char *head;
+
+	if (size < 4)
+		return 0;
+	/* mostly GET and HEAD */
+	req.method = data[0] & 0x80 ? 1 + data[0] % KHTTPD_PATCH : 1 + data[0] % 2;
+	path = paths[data[1] % (sizeof(paths) / sizeof(*paths))];
+	req.path = (struct khttpd_str){ path, strlen(path) };
+	req.target = req.path;
+	req.minor = !(data[2] & 1);
+	req.close = data[2] & 2;
+	if ((data[2] & 0xf0) == 0xf0) {
+		req.error = errors[data[2] % 8];
+		req.close = true;
+	}
+	if (req.method == KHTTPD_OPTIONS)
+		req.any_server = data[2] & 4;
+	if (data[3] >= 0x80)
+		head_size = (data[3] & 0x7f) * 8;
+	data += 4;
+	size -= 4;
+	while (size && req.n_fields < KHTTPD_MAX_FIELDS) {
+		const u8 *nl = memchr(data, '\n', size);
+		size_t len = nl ? (size_t)(nl - data) : size;
+
+		if (len)
+			add_field(&req, data, len);
+		data += nl ? len + 1 : len;
+		size -= nl ? len + 1 : len;
+	}
+
+	head = reply_plan(fixture_site(), &req, 1795165200, head_size, &reply);
+	if (head) {
+		check_cause(&req, &reply);
+		free(head);
+	}
+	for (u32 i = 0; i < req.n_fields; i++)
+		free((char *)req.fields[i].value.p);
+	return 0;
+}
