@@ -5,17 +5,29 @@
 #define IN(s) .bytes = (s), .len = sizeof(s) - 1
 
 /* A request that is complete with the last byte of @s. */
-#define REQ(s, m, h, p, ...)                                                            \
-	{                                                                               \
+#define REQ(s, m, h, p, ...)                                                         \
+	{                                                                            \
 		IN(s), .method = KHTTPD_##m, .host = (h), .path = (p), ##__VA_ARGS__ \
 	}
 #define LAST(s, m, h, p, ...) REQ(s, m, h, p, .close = true, ##__VA_ARGS__)
 /* An error that is found in @s, at its last byte at the latest. */
-#define BAD(s, e) { IN(s), .error = (e), .close = true }
+#define BAD(s, e)                                  \
+	{                                          \
+		IN(s), .error = (e), .close = true \
+	}
 /* Bytes that complete nothing. */
-#define MORE(s) { IN(s) }
+#define MORE(s)       \
+	{             \
+		IN(s) \
+	}
 /* One connection that only a single error comes of. */
-#define ONE_BAD(n, s, e) { n, { BAD(s, e) } }
+#define ONE_BAD(n, s, e)          \
+	{                         \
+		n,                \
+		{                 \
+			BAD(s, e) \
+		}                 \
+	}
 
 #define HOST "Host: a\r\n"
 #define LINE "GET / HTTP/1.1\r\n"
@@ -25,30 +37,51 @@
 #define NEXT REQ("GET /next HTTP/1.1\r\nHost: a\r\n\r\n", GET, "a", "/next")
 #define TARGET(t) "GET " t " HTTP/1.1\r\n" HOST "\r\n"
 #define HOST_IS(h) LINE "Host: " h "\r\n\r\n"
-#define GOOD_TARGET(n, t, p) { n, { REQ(TARGET(t), GET, "a", p), NEXT } }
-#define GOOD_HOST(n, t, h) { n, { REQ(HOST_IS(t), GET, h, "/"), NEXT } }
+#define GOOD_TARGET(n, t, p)                              \
+	{                                                 \
+		n,                                        \
+		{                                         \
+			REQ(TARGET(t), GET, "a", p), NEXT \
+		}                                         \
+	}
+#define GOOD_HOST(n, t, h)                                 \
+	{                                                  \
+		n,                                         \
+		{                                          \
+			REQ(HOST_IS(t), GET, h, "/"), NEXT \
+		}                                          \
+	}
 
 const struct corpus_case corpus[] = {
 	/* Methods */
 	{ "get_is_read", { REQ(G "\r\n", GET, "a", "/"), NEXT } },
 	{ "head_is_read", { REQ("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n", HEAD, "a", "/x"), NEXT } },
-	{ "options_is_read", { REQ("OPTIONS /x HTTP/1.1\r\nHost: a\r\n\r\n", OPTIONS, "a", "/x"), NEXT } },
+	{ "options_is_read",
+	  { REQ("OPTIONS /x HTTP/1.1\r\nHost: a\r\n\r\n", OPTIONS, "a", "/x"), NEXT } },
 	{ "options_star_is_read",
-	  { REQ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", OPTIONS, "a", NULL, .any_server = true), NEXT } },
+	  { REQ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", OPTIONS, "a", NULL, .any_server = true),
+	    NEXT } },
 	ONE_BAD("star_is_for_options_only", "GET * HTTP/1.1\r\n" HOST "\r\n", 400),
 	{ "post_is_read", { REQ(P "Content-Length: 0\r\n\r\n", POST, "a", "/"), NEXT } },
-	{ "put_is_read", { REQ("PUT /x HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nab", PUT, "a", "/x"), NEXT } },
-	{ "delete_is_read", { REQ("DELETE /x HTTP/1.1\r\n" HOST "\r\n", DELETE, "a", "/x"), NEXT } },
+	{ "put_is_read",
+	  { REQ("PUT /x HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nab", PUT, "a", "/x"), NEXT } },
+	{ "delete_is_read",
+	  { REQ("DELETE /x HTTP/1.1\r\n" HOST "\r\n", DELETE, "a", "/x"), NEXT } },
 	{ "trace_is_read", { REQ("TRACE /x HTTP/1.1\r\n" HOST "\r\n", TRACE, "a", "/x"), NEXT } },
-	{ "patch_is_read", { REQ("PATCH /x HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n!", PATCH, "a", "/x"), NEXT } },
+	{ "patch_is_read",
+	  { REQ("PATCH /x HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n!", PATCH, "a", "/x"),
+	    NEXT } },
 	{ "connect_does_not_stop_the_parser",
 	  { REQ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", CONNECT, "a", NULL), NEXT, NEXT } },
 	ONE_BAD("unknown_method_is_501_before_its_target_is_read", "FOO ", 501),
-	ONE_BAD("unknown_method_with_a_known_beginning_is_501", "GETS / HTTP/1.1\r\n" HOST "\r\n", 501),
+	ONE_BAD("unknown_method_with_a_known_beginning_is_501", "GETS / HTTP/1.1\r\n" HOST "\r\n",
+		501),
 	ONE_BAD("method_cut_short_is_501", "GE / HTTP/1.1\r\n" HOST "\r\n", 501),
 	ONE_BAD("method_in_lower_case_is_501", "get / HTTP/1.1\r\n" HOST "\r\n", 501),
-	ONE_BAD("webdav_method_that_http_parser_knows_is_501", "PROPFIND / HTTP/1.1\r\n" HOST "\r\n", 501),
-	ONE_BAD("m_search_that_http_parser_knows_is_501", "M-SEARCH / HTTP/1.1\r\n" HOST "\r\n", 501),
+	ONE_BAD("webdav_method_that_http_parser_knows_is_501",
+		"PROPFIND / HTTP/1.1\r\n" HOST "\r\n", 501),
+	ONE_BAD("m_search_that_http_parser_knows_is_501", "M-SEARCH / HTTP/1.1\r\n" HOST "\r\n",
+		501),
 	ONE_BAD("purge_that_http_parser_knows_is_501", "PURGE / HTTP/1.1\r\n" HOST "\r\n", 501),
 	ONE_BAD("link_that_http_parser_knows_is_501", "LINK / HTTP/1.1\r\n" HOST "\r\n", 501),
 	ONE_BAD("http2_preface_is_501", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 501),
@@ -59,14 +92,19 @@ const struct corpus_case corpus[] = {
 
 	/* Version */
 	{ "http10_closes", { LAST("GET / HTTP/1.0\r\n\r\n", GET, NULL, "/", .http10 = true) } },
-	{ "http10_needs_no_host", { LAST("GET /x HTTP/1.0\r\nX: y\r\n\r\n", GET, NULL, "/x", .http10 = true) } },
-	{ "http10_may_have_a_host", { LAST("GET /x HTTP/1.0\r\nHost: b\r\n\r\n", GET, "b", "/x", .http10 = true) } },
+	{ "http10_needs_no_host",
+	  { LAST("GET /x HTTP/1.0\r\nX: y\r\n\r\n", GET, NULL, "/x", .http10 = true) } },
+	{ "http10_may_have_a_host",
+	  { LAST("GET /x HTTP/1.0\r\nHost: b\r\n\r\n", GET, "b", "/x", .http10 = true) } },
 	{ "http10_keeps_alive_when_asked_for",
-	  { REQ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", GET, NULL, "/", .http10 = true), NEXT } },
+	  { REQ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", GET, NULL, "/", .http10 = true),
+	    NEXT } },
 	{ "http10_close_beats_keep_alive",
-	  { LAST("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", GET, NULL, "/", .http10 = true) } },
+	  { LAST("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", GET, NULL, "/",
+		 .http10 = true) } },
 	{ "http10_with_a_body_is_read_past",
-	  { REQ("POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc", POST, NULL, "/", .http10 = true),
+	  { REQ("POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc", POST,
+		NULL, "/", .http10 = true),
 	    NEXT } },
 	ONE_BAD("http09_is_400", "GET /\r\n", 400),
 	ONE_BAD("http09_with_a_space_is_400", "GET / \r\n\r\n", 400),
@@ -114,7 +152,8 @@ const struct corpus_case corpus[] = {
 	GOOD_TARGET("encoded_slash_counts_as_slash", "/a%2Fb%2fc", "/a/b/c"),
 	GOOD_TARGET("encoded_slash_takes_part_in_dot_segments", "/a%2F..%2fb", "/b"),
 	GOOD_TARGET("encoded_question_mark_stays_in_the_path", "/a%3Fb", "/a?b"),
-	GOOD_TARGET("encoded_control_character_is_a_byte_like_others", "/a%0D%0Ab%7f", "/a\r\nb\x7f"),
+	GOOD_TARGET("encoded_control_character_is_a_byte_like_others", "/a%0D%0Ab%7f",
+		    "/a\r\nb\x7f"),
 	GOOD_TARGET("plus_is_not_a_space", "/a+b", "/a+b"),
 	GOOD_TARGET("dot_segments_are_removed", "/a/./b/../c", "/a/c"),
 	GOOD_TARGET("dot_segment_at_the_end_leaves_a_slash", "/a/.", "/a/"),
@@ -142,21 +181,30 @@ const struct corpus_case corpus[] = {
 	ONE_BAD("percent_with_one_digit_before_query_is_400", TARGET("/a%4?1"), 400),
 	ONE_BAD("percent_with_bad_digits_is_400", TARGET("/a%4g"), 400),
 	ONE_BAD("percent_with_bad_first_digit_is_400", TARGET("/a%g4"), 400),
-	{ "query_is_split_off", { REQ(TARGET("/a?b=c&d"), GET, "a", "/a", .query = "b=c&d"), NEXT } },
-	{ "empty_query_is_not_no_query", { REQ(TARGET("/a?"), GET, "a", "/a", .query = ""), NEXT } },
-	{ "query_may_have_question_marks", { REQ(TARGET("/a??b?"), GET, "a", "/a", .query = "?b?"), NEXT } },
-	{ "query_is_not_normalised", { REQ(TARGET("/a?/../../%2e"), GET, "a", "/a", .query = "/../../%2e"), NEXT } },
-	{ "query_after_a_decoded_path", { REQ(TARGET("/%61/?x%41"), GET, "a", "/a/", .query = "x%41"), NEXT } },
+	{ "query_is_split_off",
+	  { REQ(TARGET("/a?b=c&d"), GET, "a", "/a", .query = "b=c&d"), NEXT } },
+	{ "empty_query_is_not_no_query",
+	  { REQ(TARGET("/a?"), GET, "a", "/a", .query = ""), NEXT } },
+	{ "query_may_have_question_marks",
+	  { REQ(TARGET("/a??b?"), GET, "a", "/a", .query = "?b?"), NEXT } },
+	{ "query_is_not_normalised",
+	  { REQ(TARGET("/a?/../../%2e"), GET, "a", "/a", .query = "/../../%2e"), NEXT } },
+	{ "query_after_a_decoded_path",
+	  { REQ(TARGET("/%61/?x%41"), GET, "a", "/a/", .query = "x%41"), NEXT } },
 
 	/* Target: absolute-form */
 	{ "absolute_form_beats_host", { REQ(TARGET("http://b/x"), GET, "b", "/x"), NEXT } },
 	{ "absolute_form_in_capitals", { REQ(TARGET("HTTP://b/x"), GET, "b", "/x"), NEXT } },
 	{ "absolute_form_with_port", { REQ(TARGET("http://b:8081/x"), GET, "b", "/x"), NEXT } },
 	{ "absolute_form_without_path_is_root", { REQ(TARGET("http://b"), GET, "b", "/"), NEXT } },
-	{ "absolute_form_with_query", { REQ(TARGET("http://b/x?y"), GET, "b", "/x", .query = "y"), NEXT } },
-	{ "absolute_form_with_query_without_path", { REQ(TARGET("http://b?y"), GET, "b", "/", .query = "y"), NEXT } },
-	{ "absolute_form_with_ipv6", { REQ(TARGET("http://[::1]:80/x"), GET, "[::1]", "/x"), NEXT } },
-	{ "absolute_form_is_normalised", { REQ(TARGET("http://b/a/../%62"), GET, "b", "/b"), NEXT } },
+	{ "absolute_form_with_query",
+	  { REQ(TARGET("http://b/x?y"), GET, "b", "/x", .query = "y"), NEXT } },
+	{ "absolute_form_with_query_without_path",
+	  { REQ(TARGET("http://b?y"), GET, "b", "/", .query = "y"), NEXT } },
+	{ "absolute_form_with_ipv6",
+	  { REQ(TARGET("http://[::1]:80/x"), GET, "[::1]", "/x"), NEXT } },
+	{ "absolute_form_is_normalised",
+	  { REQ(TARGET("http://b/a/../%62"), GET, "b", "/b"), NEXT } },
 	ONE_BAD("absolute_form_needs_host_too", "GET http://b/ HTTP/1.1\r\n\r\n", 400),
 	ONE_BAD("absolute_form_climbing_above_root_is_400", TARGET("http://b/../x"), 400),
 	ONE_BAD("absolute_form_without_authority_is_400", TARGET("http:///x"), 400),
@@ -181,7 +229,8 @@ const struct corpus_case corpus[] = {
 	ONE_BAD("second_host_is_400", G "Host: b\r\n\r\n", 400),
 	ONE_BAD("second_equal_host_is_400", G HOST "\r\n", 400),
 	ONE_BAD("second_host_in_http10_is_400", "GET / HTTP/1.0\r\n" HOST HOST "\r\n", 400),
-	ONE_BAD("second_host_after_absolute_form_is_400", "GET http://b/ HTTP/1.1\r\n" HOST HOST "\r\n", 400),
+	ONE_BAD("second_host_after_absolute_form_is_400",
+		"GET http://b/ HTTP/1.1\r\n" HOST HOST "\r\n", 400),
 	ONE_BAD("second_empty_host_is_400", G "Host:\r\n\r\n", 400),
 	ONE_BAD("host_with_space_is_400", HOST_IS("a b"), 400),
 	ONE_BAD("host_with_slash_is_400", HOST_IS("a/b"), 400),
@@ -201,7 +250,8 @@ const struct corpus_case corpus[] = {
 	ONE_BAD("host_with_junk_in_brackets_is_400", HOST_IS("[zz/]"), 400),
 	ONE_BAD("host_with_junk_after_brackets_is_400", HOST_IS("[::1]x"), 400),
 	ONE_BAD("bad_host_in_http10_is_400", "GET / HTTP/1.0\r\nHost: a b\r\n\r\n", 400),
-	ONE_BAD("bad_host_after_absolute_form_is_400", "GET http://b/ HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+	ONE_BAD("bad_host_after_absolute_form_is_400",
+		"GET http://b/ HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
 
 	/* Lines of the head */
 	ONE_BAD("bare_lf_in_head_is_400", "GET / HTTP/1.1\nHost: a\r\n\r\n", 400),
@@ -219,7 +269,8 @@ const struct corpus_case corpus[] = {
 	ONE_BAD("obs_fold_with_tab_is_400", G "X: y\r\n\tz\r\n\r\n", 400),
 	ONE_BAD("obs_fold_of_an_empty_value_is_400", G "X:\r\n y\r\n\r\n", 400),
 	ONE_BAD("obs_fold_of_nothing_is_400", G "X: y\r\n \r\n\r\n", 400),
-	ONE_BAD("obs_fold_of_content_length_is_400", P "Content-Length: 1\r\n 0\r\n\r\n0123456789", 400),
+	ONE_BAD("obs_fold_of_content_length_is_400", P "Content-Length: 1\r\n 0\r\n\r\n0123456789",
+		400),
 	ONE_BAD("white_space_before_the_first_field_is_400", LINE " X: y\r\n" HOST "\r\n", 400),
 	ONE_BAD("line_without_a_colon_is_400", G "X\r\n\r\n", 400),
 	ONE_BAD("line_without_a_colon_but_spaces_is_400", G "X y z\r\n\r\n", 400),
@@ -233,7 +284,8 @@ const struct corpus_case corpus[] = {
 	ONE_BAD("escape_in_a_value_is_400", G "X: \x1b[31m\r\n\r\n", 400),
 	ONE_BAD("vertical_tab_in_a_value_is_400", G "X: \vy\r\n\r\n", 400),
 	ONE_BAD("del_in_a_value_is_400", G "X: y\x7fz\r\n\r\n", 400),
-	ONE_BAD("control_character_in_a_known_value_is_400", G "If-None-Match: \"\x02\"\r\n\r\n", 400),
+	ONE_BAD("control_character_in_a_known_value_is_400", G "If-None-Match: \"\x02\"\r\n\r\n",
+		400),
 	ONE_BAD("space_in_a_name_is_400", G "X Y: z\r\n\r\n", 400),
 	ONE_BAD("parenthesis_in_a_name_is_400", G "X(Y): z\r\n\r\n", 400),
 	ONE_BAD("slash_in_a_name_is_400", G "X/Y: z\r\n\r\n", 400),
@@ -242,7 +294,8 @@ const struct corpus_case corpus[] = {
 	ONE_BAD("obs_text_in_a_name_is_400", G "X\xe4: z\r\n\r\n", 400),
 	ONE_BAD("control_character_in_a_name_is_400", G "X\x01: z\r\n\r\n", 400),
 	{ "tab_in_a_value_is_allowed", { REQ(G "X: y\tz\r\n\r\n", GET, "a", "/"), NEXT } },
-	{ "obs_text_in_a_value_is_allowed", { REQ(G "X: \xe4\xff\x80\r\n\r\n", GET, "a", "/"), NEXT } },
+	{ "obs_text_in_a_value_is_allowed",
+	  { REQ(G "X: \xe4\xff\x80\r\n\r\n", GET, "a", "/"), NEXT } },
 	{ "every_token_character_is_allowed_in_a_name",
 	  { REQ(G "!#$%&'*+-.^_`|~09azAZ: y\r\n\r\n", GET, "a", "/"), NEXT } },
 	{ "empty_value_is_allowed", { REQ(G "X:\r\nY: \t \r\n\r\n", GET, "a", "/"), NEXT } },
@@ -251,56 +304,76 @@ const struct corpus_case corpus[] = {
 	/* Connection, and where http_parser would stop */
 	{ "connection_close_closes", { LAST(G "Connection: close\r\n\r\n", GET, "a", "/") } },
 	{ "connection_close_ignores_case", { LAST(G "connection: CLOSE\r\n\r\n", GET, "a", "/") } },
-	{ "connection_close_in_a_list_closes", { LAST(G "Connection: foo,\tclose , bar\r\n\r\n", GET, "a", "/") } },
+	{ "connection_close_in_a_list_closes",
+	  { LAST(G "Connection: foo,\tclose , bar\r\n\r\n", GET, "a", "/") } },
 	{ "connection_close_in_a_second_line_closes",
 	  { LAST(G "Connection: keep-alive\r\nConnection: close\r\n\r\n", GET, "a", "/") } },
-	{ "connection_close_beats_keep_alive", { LAST(G "Connection: close, keep-alive\r\n\r\n", GET, "a", "/") } },
-	{ "connection_keep_alive_keeps", { REQ(G "Connection: keep-alive\r\n\r\n", GET, "a", "/"), NEXT } },
-	{ "connection_closed_is_not_close", { REQ(G "Connection: closed, xclose\r\n\r\n", GET, "a", "/"), NEXT } },
+	{ "connection_close_beats_keep_alive",
+	  { LAST(G "Connection: close, keep-alive\r\n\r\n", GET, "a", "/") } },
+	{ "connection_keep_alive_keeps",
+	  { REQ(G "Connection: keep-alive\r\n\r\n", GET, "a", "/"), NEXT } },
+	{ "connection_closed_is_not_close",
+	  { REQ(G "Connection: closed, xclose\r\n\r\n", GET, "a", "/"), NEXT } },
 	{ "connection_may_be_empty", { REQ(G "Connection:\r\n\r\n", GET, "a", "/"), NEXT } },
 	{ "connection_close_with_a_body_closes_after_it",
 	  { LAST(P "Connection: close\r\nContent-Length: 3\r\n\r\nabc", POST, "a", "/") } },
 	{ "bytes_after_close_are_drained_without_400",
 	  { LAST(G "Connection: close\r\n\r\n", GET, "a", "/"), MORE("junk \0\n\n" G "\r\n") } },
 	{ "upgrade_does_not_stop_the_parser",
-	  { REQ(G "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", GET, "a", "/"), NEXT, NEXT } },
+	  { REQ(G "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", GET, "a", "/"), NEXT,
+	    NEXT } },
 	{ "upgrade_to_h2c_does_not_stop_the_parser",
-	  { REQ(G "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+	  { REQ(G
+		"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
 		GET, "a", "/"),
 	    NEXT } },
 	{ "upgrade_with_a_body_does_not_stop_the_parser",
-	  { REQ(P "Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\nab", POST, "a", "/"), NEXT } },
+	  { REQ(P "Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\nab", POST, "a",
+		"/"),
+	    NEXT } },
 	{ "upgrade_with_chunks_does_not_stop_the_parser",
-	  { REQ(P "Connection: Upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+	  { REQ(P
+		"Connection: Upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
 		POST, "a", "/"),
 	    NEXT } },
 	{ "connect_with_a_body_does_not_stop_the_parser",
-	  { REQ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nContent-Length: 2\r\n\r\nab", CONNECT, "a", NULL), NEXT } },
+	  { REQ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nContent-Length: 2\r\n\r\nab", CONNECT, "a",
+		NULL),
+	    NEXT } },
 	{ "pipelined_requests_are_found_in_order",
 	  { REQ(TARGET("/1"), GET, "a", "/1"), REQ(TARGET("/%32"), GET, "a", "/2"),
 	    REQ(P "Content-Length: 2\r\n\r\nab", POST, "a", "/"), REQ(TARGET("/4"), GET, "a", "/4"),
 	    LAST("GET /5 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", GET, "a", "/5") } },
 
 	/* Content-Length */
-	{ "content_is_read_past", { REQ(P "Content-Length: 5\r\n\r\nhello", POST, "a", "/"), NEXT } },
+	{ "content_is_read_past",
+	  { REQ(P "Content-Length: 5\r\n\r\nhello", POST, "a", "/"), NEXT } },
 	{ "content_that_looks_like_a_request_is_read_past",
-	  { REQ(P "Content-Length: 27\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n", POST, "a", "/"), NEXT } },
-	{ "content_of_get_is_read_past", { REQ(G "Content-Length: 3\r\n\r\n\r\n\n", GET, "a", "/"), NEXT } },
+	  { REQ(P "Content-Length: 27\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n", POST, "a", "/"),
+	    NEXT } },
+	{ "content_of_get_is_read_past",
+	  { REQ(G "Content-Length: 3\r\n\r\n\r\n\n", GET, "a", "/"), NEXT } },
 	{ "content_length_zero", { REQ(G "Content-Length: 0\r\n\r\n", GET, "a", "/"), NEXT } },
-	{ "content_length_with_leading_zeros", { REQ(P "Content-Length: 0003\r\n\r\nabc", POST, "a", "/"), NEXT } },
-	{ "content_length_with_white_space", { REQ(P "Content-Length: \t3 \r\n\r\nabc", POST, "a", "/"), NEXT } },
+	{ "content_length_with_leading_zeros",
+	  { REQ(P "Content-Length: 0003\r\n\r\nabc", POST, "a", "/"), NEXT } },
+	{ "content_length_with_white_space",
+	  { REQ(P "Content-Length: \t3 \r\n\r\nabc", POST, "a", "/"), NEXT } },
 	{ "content_of_max_body_is_read_past",
-	  { REQ(P "Content-Length: 100\r\n\r\n"
+	  { REQ(P
+		"Content-Length: 100\r\n\r\n"
 		"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
 		POST, "a", "/"),
 	    NEXT } },
 	ONE_BAD("content_over_max_body_is_413", P "Content-Length: 101\r\n\r\n", 413),
 	ONE_BAD("content_of_get_over_max_body_is_413", G "Content-Length: 101\r\n\r\n", 413),
 	ONE_BAD("content_over_32_bits_is_413", P "Content-Length: 4294967297\r\n\r\n", 413),
-	ONE_BAD("second_content_length_is_400", P "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
-	ONE_BAD("second_equal_content_length_is_400", P "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", 400),
+	ONE_BAD("second_content_length_is_400",
+		P "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+	ONE_BAD("second_equal_content_length_is_400",
+		P "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", 400),
 	ONE_BAD("content_length_list_is_400", P "Content-Length: 1, 1\r\n\r\na", 400),
-	ONE_BAD("content_length_with_inner_space_is_400", P "Content-Length: 1 0\r\n\r\n0123456789", 400),
+	ONE_BAD("content_length_with_inner_space_is_400", P "Content-Length: 1 0\r\n\r\n0123456789",
+		400),
 	ONE_BAD("content_length_with_plus_is_400", P "Content-Length: +1\r\n\r\na", 400),
 	ONE_BAD("content_length_with_minus_is_400", P "Content-Length: -1\r\n\r\na", 400),
 	ONE_BAD("content_length_in_hex_is_400", P "Content-Length: 0x1\r\n\r\na", 400),
@@ -310,7 +383,8 @@ const struct corpus_case corpus[] = {
 	ONE_BAD("content_length_empty_is_400", P "Content-Length:\r\n\r\n", 400),
 	ONE_BAD("content_length_blank_is_400", P "Content-Length:  \t\r\n\r\n", 400),
 	ONE_BAD("content_length_malformed_in_get_is_400", G "Content-Length: x\r\n\r\n", 400),
-	ONE_BAD("content_length_malformed_in_http10_is_400", "POST / HTTP/1.0\r\nContent-Length: 1x\r\n\r\na", 400),
+	ONE_BAD("content_length_malformed_in_http10_is_400",
+		"POST / HTTP/1.0\r\nContent-Length: 1x\r\n\r\na", 400),
 	ONE_BAD("content_length_with_transfer_encoding_is_400",
 		P "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
 	ONE_BAD("transfer_encoding_with_content_length_is_400",
@@ -319,39 +393,57 @@ const struct corpus_case corpus[] = {
 		P "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
 
 	/* Transfer-Encoding */
-	{ "chunked_is_read_past", { REQ(CHUNKED "5\r\nhello\r\n0\r\n\r\n", POST, "a", "/"), NEXT } },
+	{ "chunked_is_read_past",
+	  { REQ(CHUNKED "5\r\nhello\r\n0\r\n\r\n", POST, "a", "/"), NEXT } },
 	{ "chunked_of_get_is_read_past",
-	  { REQ(G "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", GET, "a", "/"), NEXT } },
-	{ "chunked_ignores_case", { REQ(P "transfer-encoding: CHUNKED\r\n\r\n0\r\n\r\n", POST, "a", "/"), NEXT } },
+	  { REQ(G "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", GET, "a", "/"),
+	    NEXT } },
+	{ "chunked_ignores_case",
+	  { REQ(P "transfer-encoding: CHUNKED\r\n\r\n0\r\n\r\n", POST, "a", "/"), NEXT } },
 	ONE_BAD("te_in_http10_is_400",
 		"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
 	ONE_BAD("te_in_http10_with_keep_alive_is_400",
-		"POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-	ONE_BAD("gzip_then_chunked_is_501", P "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+		"POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		400),
+	ONE_BAD("gzip_then_chunked_is_501", P "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+		501),
 	ONE_BAD("gzip_then_chunked_in_two_lines_is_501",
 		P "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
-	ONE_BAD("te_not_ending_in_chunked_is_400", P "Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n", 400),
-	ONE_BAD("chunked_then_gzip_is_400", P "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 400),
+	ONE_BAD("te_not_ending_in_chunked_is_400", P "Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
+		400),
+	ONE_BAD("chunked_then_gzip_is_400", P "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+		400),
 	ONE_BAD("chunked_then_gzip_in_two_lines_is_400",
 		P "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n", 400),
 	ONE_BAD("te_identity_is_400", P "Transfer-Encoding: identity\r\n\r\n", 400),
 	ONE_BAD("te_empty_is_400", P "Transfer-Encoding:\r\n\r\n", 400),
 	ONE_BAD("te_xchunked_is_400", P "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
 	ONE_BAD("te_chunkedx_is_400", P "Transfer-Encoding: chunkedx\r\n\r\n0\r\n\r\n", 400),
-	ONE_BAD("te_quoted_chunked_is_400", P "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n", 400),
-	ONE_BAD("te_chunked_in_two_words_is_400", P "Transfer-Encoding: foo chunked\r\n\r\n0\r\n\r\n", 400),
-	ONE_BAD("te_with_whitespace_before_colon_is_400", P "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
-	ONE_BAD("te_with_vertical_tab_is_400", P "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n", 400),
+	ONE_BAD("te_quoted_chunked_is_400", P "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n",
+		400),
+	ONE_BAD("te_chunked_in_two_words_is_400",
+		P "Transfer-Encoding: foo chunked\r\n\r\n0\r\n\r\n", 400),
+	ONE_BAD("te_with_whitespace_before_colon_is_400",
+		P "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+	ONE_BAD("te_with_vertical_tab_is_400", P "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n",
+		400),
 
 	/* Chunks */
-	{ "chunk_sizes_are_hexadecimal", { REQ(CHUNKED "a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n", POST, "a", "/"), NEXT } },
-	{ "chunk_size_with_leading_zeros", { REQ(CHUNKED "0003\r\nabc\r\n000\r\n\r\n", POST, "a", "/"), NEXT } },
-	{ "chunk_data_that_looks_like_a_last_chunk", { REQ(CHUNKED "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", POST, "a", "/"), NEXT } },
-	{ "chunk_extension_is_ignored", { REQ(CHUNKED "3;x=y;z\r\nabc\r\n0;last\r\n\r\n", POST, "a", "/"), NEXT } },
-	{ "chunk_extension_may_be_quoted", { REQ(CHUNKED "3;x=\"y; z\"\r\nabc\r\n0\r\n\r\n", POST, "a", "/"), NEXT } },
+	{ "chunk_sizes_are_hexadecimal",
+	  { REQ(CHUNKED "a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n", POST, "a", "/"),
+	    NEXT } },
+	{ "chunk_size_with_leading_zeros",
+	  { REQ(CHUNKED "0003\r\nabc\r\n000\r\n\r\n", POST, "a", "/"), NEXT } },
+	{ "chunk_data_that_looks_like_a_last_chunk",
+	  { REQ(CHUNKED "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", POST, "a", "/"), NEXT } },
+	{ "chunk_extension_is_ignored",
+	  { REQ(CHUNKED "3;x=y;z\r\nabc\r\n0;last\r\n\r\n", POST, "a", "/"), NEXT } },
+	{ "chunk_extension_may_be_quoted",
+	  { REQ(CHUNKED "3;x=\"y; z\"\r\nabc\r\n0\r\n\r\n", POST, "a", "/"), NEXT } },
 	{ "chunks_of_max_body_are_read_past",
 	  { REQ(CHUNKED "32\r\n01234567890123456789012345678901234567890123456789\r\n"
-		"32\r\n01234567890123456789012345678901234567890123456789\r\n0\r\n\r\n", POST, "a", "/"),
+			"32\r\n01234567890123456789012345678901234567890123456789\r\n0\r\n\r\n",
+		POST, "a", "/"),
 	    NEXT } },
 	ONE_BAD("chunks_over_max_body_are_413",
 		CHUNKED "32\r\n01234567890123456789012345678901234567890123456789\r\n33\r\n", 413),
@@ -372,7 +464,8 @@ const struct corpus_case corpus[] = {
 	ONE_BAD("bare_lf_in_chunk_extension_is_400", CHUNKED "5;x\nhello\r\n0\r\n\r\n", 400),
 	ONE_BAD("bare_cr_in_chunk_extension_is_400", CHUNKED "5;x\ry\r\nhello\r\n0\r\n\r\n", 400),
 	ONE_BAD("nul_in_chunk_extension_is_400", CHUNKED "5;\0\r\nhello\r\n0\r\n\r\n", 400),
-	ONE_BAD("control_character_in_chunk_extension_is_400", CHUNKED "5;x=\x01\r\nhello\r\n0\r\n\r\n", 400),
+	ONE_BAD("control_character_in_chunk_extension_is_400",
+		CHUNKED "5;x=\x01\r\nhello\r\n0\r\n\r\n", 400),
 	ONE_BAD("chunk_data_too_long_is_400", CHUNKED "5\r\nhello!\r\n0\r\n\r\n", 400),
 	ONE_BAD("chunk_data_too_short_is_400", CHUNKED "5\r\nhell\r\n0\r\n\r\n", 400),
 	ONE_BAD("bare_lf_after_chunk_data_is_400", CHUNKED "5\r\nhello\n0\r\n\r\n", 400),
@@ -382,11 +475,16 @@ const struct corpus_case corpus[] = {
 	ONE_BAD("bare_cr_in_place_of_trailers_is_400", CHUNKED "0\r\n\rX", 400),
 
 	/* Trailers */
-	{ "trailers_are_read_past", { REQ(CHUNKED "0\r\nX: y\r\nZ: \xe4\t\r\n\r\n", POST, "a", "/"), NEXT } },
+	{ "trailers_are_read_past",
+	  { REQ(CHUNKED "0\r\nX: y\r\nZ: \xe4\t\r\n\r\n", POST, "a", "/"), NEXT } },
 	{ "trailers_do_not_frame",
-	  { REQ(CHUNKED "0\r\nContent-Length: 9\r\nTransfer-Encoding: gzip\r\n\r\n", POST, "a", "/"), NEXT } },
-	{ "trailers_do_not_name_the_host", { REQ(CHUNKED "0\r\nHost: b\r\n\r\n", POST, "a", "/"), NEXT } },
-	{ "trailers_do_not_close", { REQ(CHUNKED "0\r\nConnection: close\r\n\r\n", POST, "a", "/"), NEXT } },
+	  { REQ(CHUNKED "0\r\nContent-Length: 9\r\nTransfer-Encoding: gzip\r\n\r\n", POST, "a",
+		"/"),
+	    NEXT } },
+	{ "trailers_do_not_name_the_host",
+	  { REQ(CHUNKED "0\r\nHost: b\r\n\r\n", POST, "a", "/"), NEXT } },
+	{ "trailers_do_not_close",
+	  { REQ(CHUNKED "0\r\nConnection: close\r\n\r\n", POST, "a", "/"), NEXT } },
 	ONE_BAD("bare_lf_in_trailers_is_400", CHUNKED "0\r\nX: y\n\r\n", 400),
 	ONE_BAD("bare_lf_after_trailers_is_400", CHUNKED "0\r\nX: y\r\n\n", 400),
 	ONE_BAD("bare_cr_in_trailers_is_400", CHUNKED "0\r\nX: y\rz\r\n\r\n", 400),
@@ -400,13 +498,16 @@ const struct corpus_case corpus[] = {
 	ONE_BAD("bad_character_in_a_trailer_name_is_400", CHUNKED "0\r\nX Y: z\r\n\r\n", 400),
 
 	/* Framing of methods that are not served, Expect */
-	ONE_BAD("broken_length_of_an_unserved_method_is_400", "DELETE / HTTP/1.1\r\n" HOST "Content-Length: x\r\n\r\n", 400),
+	ONE_BAD("broken_length_of_an_unserved_method_is_400",
+		"DELETE / HTTP/1.1\r\n" HOST "Content-Length: x\r\n\r\n", 400),
 	ONE_BAD("broken_chunks_of_an_unserved_method_are_400",
 		"PUT / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nz\r\n", 400),
 	{ "expect_continue_is_answered_at_once",
-	  { LAST(P "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n", POST, "a", "/"), MORE("hello") } },
+	  { LAST(P "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n", POST, "a", "/"),
+	    MORE("hello") } },
 	{ "expect_continue_ignores_case",
-	  { LAST(P "Content-Length: 5\r\nExpect: 100-Continue\r\n\r\n", POST, "a", "/"), MORE("hello") } },
+	  { LAST(P "Content-Length: 5\r\nExpect: 100-Continue\r\n\r\n", POST, "a", "/"),
+	    MORE("hello") } },
 	{ "expect_continue_with_chunks_is_answered_at_once",
 	  { LAST(P "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n", POST, "a", "/"),
 	    MORE("0\r\n\r\n") } },

@@ -9,12 +9,12 @@
 #define X64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X512 X64 X64 X64 X64 X64 X64 X64 X64
 
-#define VARIANT(id, tag, more, text)                                                     \
-	{                                                                                \
-		.coding = (id), .etag = KHTTPD_STR("\"" tag "\""),                       \
-		.fields = KHTTPD_STR(TYPE "ETag: \"" tag "\"\r\n" MODIFIED CACHE more),  \
-		.fields_304 = KHTTPD_STR("ETag: \"" tag "\"\r\n" CACHE more),            \
-		.body = (const u8 *)(text), .body_len = sizeof(text) - 1,                \
+#define VARIANT(id, tag, more, text)                                                    \
+	{                                                                               \
+		.coding = (id), .etag = KHTTPD_STR("\"" tag "\""),                      \
+		.fields = KHTTPD_STR(TYPE "ETag: \"" tag "\"\r\n" MODIFIED CACHE more), \
+		.fields_304 = KHTTPD_STR("ETag: \"" tag "\"\r\n" CACHE more),           \
+		.body = (const u8 *)(text), .body_len = sizeof(text) - 1,               \
 	}
 
 static const struct khttpd_variant root[] = {
@@ -22,13 +22,13 @@ static const struct khttpd_variant root[] = {
 };
 
 /* The 304s must not carry Content-Encoding of necessity, so VARY comes alone there. */
-#define CODED(id, tag, name, text)                                                      \
-	{                                                                                 \
-		.coding = (id), .etag = KHTTPD_STR("\"" tag "\""),                        \
-		.fields = KHTTPD_STR(TYPE "ETag: \"" tag "\"\r\n" MODIFIED CACHE VARY     \
-					  "Content-Encoding: " name "\r\n"),            \
-		.fields_304 = KHTTPD_STR("ETag: \"" tag "\"\r\n" CACHE VARY),             \
-		.body = (const u8 *)(text), .body_len = sizeof(text) - 1,                 \
+#define CODED(id, tag, name, text)                                                    \
+	{                                                                             \
+		.coding = (id), .etag = KHTTPD_STR("\"" tag "\""),                    \
+		.fields = KHTTPD_STR(TYPE "ETag: \"" tag "\"\r\n" MODIFIED CACHE VARY \
+					  "Content-Encoding: " name "\r\n"),          \
+		.fields_304 = KHTTPD_STR("ETag: \"" tag "\"\r\n" CACHE VARY),         \
+		.body = (const u8 *)(text), .body_len = sizeof(text) - 1,             \
 	}
 
 static const struct khttpd_variant multi[] = {
@@ -70,14 +70,14 @@ static const struct khttpd_variant with_long[] = {
 	},
 };
 
-#define RESOURCE(name, array)                                             \
-	{                                                                 \
-		.path = KHTTPD_STR(name), .last_modified = FIXTURE_MODIFIED, \
+#define RESOURCE(name, array)                                                        \
+	{                                                                            \
+		.path = KHTTPD_STR(name), .last_modified = FIXTURE_MODIFIED,         \
 		.n_variants = sizeof(array) / sizeof(*(array)), .variants = (array), \
 	}
 
 static const struct khttpd_resource resources[] = {
-	RESOURCE("/", root),	  RESOURCE("/multi", multi),	RESOURCE("/two", two),
+	RESOURCE("/", root),	   RESOURCE("/multi", multi),	 RESOURCE("/two", two),
 	RESOURCE("/empty", empty), RESOURCE("/long", with_long),
 };
 

@@ -116,7 +116,8 @@ static struct text target_of(size_t len, const char *part)
 
 static void head_of_max_head_is_served(void **state)
 {
-	static const u32 sizes[] = { KHTTPD_MIN_HEAD, 257, 511, 1024, 1025, 4096, 16384, KHTTPD_MAX_HEAD };
+	static const u32 sizes[] = { KHTTPD_MIN_HEAD, 257, 511, 1024, 1025, 4096, 16384,
+				     KHTTPD_MAX_HEAD };
 
 	(void)state;
 	for (u32 i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
@@ -129,7 +130,8 @@ static void head_of_max_head_is_served(void **state)
 
 static void head_over_max_head_is_431(void **state)
 {
-	static const u32 sizes[] = { KHTTPD_MIN_HEAD, 257, 511, 1024, 1025, 4096, 16384, KHTTPD_MAX_HEAD };
+	static const u32 sizes[] = { KHTTPD_MIN_HEAD, 257, 511, 1024, 1025, 4096, 16384,
+				     KHTTPD_MAX_HEAD };
 
 	(void)state;
 	for (u32 i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
@@ -306,7 +308,8 @@ static void khttpd_max_fields_of_interest_are_kept(void **state)
 	assert_int_equal(e.events[0].req.error, 0);
 	assert_int_equal(e.events[0].req.n_fields, KHTTPD_MAX_FIELDS);
 	for (u32 i = 0; i < KHTTPD_MAX_FIELDS; i++) {
-		assert_int_equal(e.events[0].req.fields[i].id, i & 1 ? KHTTPD_RANGE : KHTTPD_IF_MATCH);
+		assert_int_equal(e.events[0].req.fields[i].id,
+				 i & 1 ? KHTTPD_RANGE : KHTTPD_IF_MATCH);
 		assert_true(str_is(e.events[0].req.fields[i].value, i & 1 ? "x" : "y"));
 	}
 	engine_free(&e);
@@ -354,7 +357,8 @@ static void every_field_of_interest_is_recognised(void **state)
 	adds(&t, "GET / HTTP/1.1\r\n" HOST_LINE);
 	for (u32 i = 0; i < n; i++)
 		adds(&t, fields[i].line);
-	adds(&t, "If-Matc: v\r\nIf-Matchs: v\r\nRanges: v\r\nAccept: v\r\nAccept-Encodings: v\r\n\r\n");
+	adds(&t,
+	     "If-Matc: v\r\nIf-Matchs: v\r\nRanges: v\r\nAccept: v\r\nAccept-Encodings: v\r\n\r\n");
 	run(&e, &usual, &t);
 	assert_int_equal(e.n_events, 1);
 	assert_int_equal(e.events[0].req.n_fields, n);
@@ -477,13 +481,15 @@ static void max_body_zero_allows_an_empty_body_only(void **state)
 static void enormous_lengths_are_refused(void **state)
 {
 	static const char *const lengths[] = {
-		"9223372036854775807", "9223372036854775808", "18446744073709551614",
-		"18446744073709551615", "18446744073709551616", "18446744073709551617",
+		"9223372036854775807",	 "9223372036854775808",
+		"18446744073709551614",	 "18446744073709551615",
+		"18446744073709551616",	 "18446744073709551617",
 		"184467440737095516160", "99999999999999999999999999999999999999999",
 	};
 	static const char *const sizes[] = {
-		"7fffffffffffffff", "8000000000000000", "fffffffffffffffe", "ffffffffffffffff",
-		"10000000000000000", "10000000000000001", "ffffffffffffffffffffffff",
+		"7fffffffffffffff",	    "8000000000000000",	 "fffffffffffffffe",
+		"ffffffffffffffff",	    "10000000000000000", "10000000000000001",
+		"ffffffffffffffffffffffff",
 	};
 	struct khttpd_limits limits = { 1024, 512, UINT64_MAX >> 1 };
 	struct engine e;
@@ -597,8 +603,9 @@ static void trailers_over_max_head_are_431(void **state)
 
 static void an_incomplete_request_is_not_answered(void **state)
 {
-	static const char whole[] = "POST /%61 HTTP/1.1\r\n" HOST_LINE "Transfer-Encoding: chunked\r\n\r\n"
-				    "3;x\r\nabc\r\n0\r\nX: y\r\n\r\n";
+	static const char whole[] =
+		"POST /%61 HTTP/1.1\r\n" HOST_LINE "Transfer-Encoding: chunked\r\n\r\n"
+		"3;x\r\nabc\r\n0\r\nX: y\r\n\r\n";
 
 	(void)state;
 	for (size_t len = 0; len < sizeof(whole) - 1; len++) {
@@ -612,11 +619,13 @@ static void an_incomplete_request_is_not_answered(void **state)
 /* Any one byte of a request may be wrong: no way of cutting may tell, nothing may be read twice. */
 static void any_byte_of_a_request_can_be_wrong_without_harm(void **state)
 {
-	static const char whole[] = "POST http://b:8/%61/../x?y HTTP/1.1\r\nHost: a:1\r\nRange: z\r\n"
-				    "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n"
-				    "3;x=\"\"\r\nabc\r\n0\r\nX: y\r\n\r\n"
-				    "GET / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\n!";
-	static const u8 bytes[] = { 0, 1, '\t', '\n', '\r', ' ', '%', '.', '/', '0', ':', ';', '?', 'a', 0x7f, 0xff };
+	static const char whole[] =
+		"POST http://b:8/%61/../x?y HTTP/1.1\r\nHost: a:1\r\nRange: z\r\n"
+		"Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n"
+		"3;x=\"\"\r\nabc\r\n0\r\nX: y\r\n\r\n"
+		"GET / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\n!";
+	static const u8 bytes[] = { 0,	 1,   '\t', '\n', '\r', ' ', '%',  '.',
+				    '/', '0', ':',  ';',  '?',	'a', 0x7f, 0xff };
 	struct engine a, b;
 
 	(void)state;
@@ -713,7 +722,10 @@ static void a_reader_is_idle_between_requests_only(void **state)
 static void time_out_in_a_request_is_its_error_and_drains(void **state)
 {
 	static const char *const parts[] = {
-		"G", "GET /x", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\n",
+		"G",
+		"GET /x",
+		"GET / HTTP/1.1\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\n",
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na",
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3",
 	};

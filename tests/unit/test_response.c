@@ -13,7 +13,9 @@
 #define SAME FIXTURE_MODIFIED_TEXT
 #define LATER "Sun, 06 Nov 1994 08:49:38 GMT"
 
-static const struct khttpd_limits limits = { .max_head = 8192, .max_target = 1024, .max_body = 100 };
+static const struct khttpd_limits limits = { .max_head = 8192,
+					     .max_target = 1024,
+					     .max_body = 100 };
 
 /* One exchange; its strings live in @e. */
 struct exchange {
@@ -119,8 +121,12 @@ static void head_has_gets_head(void **state)
 {
 	static const char *const paths[] = { "/", "/multi", "/two", "/empty", "/long", "/missing" };
 	static const char *const fields[] = {
-		"", "Accept-Encoding: gzip\r\n", "Accept-Encoding: *;q=0\r\n",
-		"If-None-Match: *\r\n", "If-Match: \"x\"\r\n", "Connection: close\r\n",
+		"",
+		"Accept-Encoding: gzip\r\n",
+		"Accept-Encoding: *;q=0\r\n",
+		"If-None-Match: *\r\n",
+		"If-Match: \"x\"\r\n",
+		"Connection: close\r\n",
 	};
 	struct exchange a, b;
 
@@ -132,7 +138,8 @@ static void head_has_gets_head(void **state)
 			assert_int_equal(a.reply.status, b.reply.status);
 			assert_int_equal(a.reply.close, b.reply.close);
 			assert_int_equal(a.reply.head_len, b.reply.head_len);
-			assert_memory_equal(a.e.events[0].head, b.e.events[0].head, a.reply.head_len);
+			assert_memory_equal(a.e.events[0].head, b.e.events[0].head,
+					    a.reply.head_len);
 			assert_int_equal(b.reply.body_len, 0);
 			done(&a);
 			done(&b);
@@ -203,7 +210,8 @@ static void other_methods_get_405_with_allow(void **state)
 
 static void missing_path_is_404(void **state)
 {
-	static const char *const paths[] = { "/missing", "/Multi", "/multi/", "/mult", "/multii", "//" };
+	static const char *const paths[] = { "/missing", "/Multi",  "/multi/",
+					     "/mult",	 "/multii", "//" };
 
 	(void)state;
 	for (u32 i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
@@ -266,8 +274,11 @@ static void close_is_said_in_the_head(void **state)
 
 static void an_engine_can_ask_for_close(void **state)
 {
-	struct khttpd_request req = { .method = KHTTPD_GET, .minor = 1, .close = true,
-				      .path = KHTTPD_STR("/"), .target = KHTTPD_STR("/") };
+	struct khttpd_request req = { .method = KHTTPD_GET,
+				      .minor = 1,
+				      .close = true,
+				      .path = KHTTPD_STR("/"),
+				      .target = KHTTPD_STR("/") };
 	struct khttpd_reply reply;
 	struct head h;
 	char *head;
@@ -334,7 +345,10 @@ static void a_head_that_does_not_fit_decides_nothing(void **state)
 static void the_longest_field_group_fits_with_everything_else(void **state)
 {
 	static const char *const fields[] = {
-		"", "Connection: close\r\n", "Range: bytes=1-2\r\n", "If-None-Match: *\r\n",
+		"",
+		"Connection: close\r\n",
+		"Range: bytes=1-2\r\n",
+		"If-None-Match: *\r\n",
 		"Range: bytes=1-2\r\nConnection: close\r\n",
 	};
 	struct exchange x;
@@ -366,8 +380,8 @@ static void expect_coding(const char *path, const char *accept, const char *codi
 	if (coding) {
 		struct khttpd_str v = head_get(&x.head, "Content-Encoding");
 
-		engine_check(*coding ? v.p && str_is(v, coding) : !v.p, "%s with '%s' is '%.*s'", path,
-			     fields, (int)v.len, v.p);
+		engine_check(*coding ? v.p && str_is(v, coding) : !v.p, "%s with '%s' is '%.*s'",
+			     path, fields, (int)v.len, v.p);
 		snprintf(etag, sizeof(etag), "\"%s-%s\"", path + 1, *coding ? coding : "identity");
 		expect_field(&x, "ETag", etag);
 	}
@@ -497,7 +511,8 @@ static void several_accept_encoding_lines_are_one_list(void **state)
 	struct exchange x;
 
 	(void)state;
-	ask(&x, "GET", "/multi", "Accept-Encoding: br;q=0.1\r\nAccept-Encoding: zstd;q=0.2, deflate\r\n");
+	ask(&x, "GET", "/multi",
+	    "Accept-Encoding: br;q=0.1\r\nAccept-Encoding: zstd;q=0.2, deflate\r\n");
 	expect_field(&x, "Content-Encoding", "zstd");
 	done(&x);
 	ask(&x, "GET", "/multi", "Accept-Encoding: gzip\r\nAccept-Encoding: gzip;q=0\r\nX: y\r\n");
@@ -508,9 +523,27 @@ static void several_accept_encoding_lines_are_one_list(void **state)
 static void broken_accept_encoding_is_no_error(void **state)
 {
 	static const char *const values[] = {
-		";", ";q=1", "gzip;", "gzip;q", "gzip;q=", "gzip;q=x", "gzip;q=2", "gzip;q=1.5",
-		"gzip;q=0.1234", "gzip;q=-1", "gzip q=1", "gzip;;q=1", "gzip;foo=bar;q=1", "\"gzip\"",
-		"gzip;q=0.", "gzip;q=.5", "gzip;q=00", "(", "gzip=1", "*;*", "gzip;q=1;q=0",
+		";",
+		";q=1",
+		"gzip;",
+		"gzip;q",
+		"gzip;q=",
+		"gzip;q=x",
+		"gzip;q=2",
+		"gzip;q=1.5",
+		"gzip;q=0.1234",
+		"gzip;q=-1",
+		"gzip q=1",
+		"gzip;;q=1",
+		"gzip;foo=bar;q=1",
+		"\"gzip\"",
+		"gzip;q=0.",
+		"gzip;q=.5",
+		"gzip;q=00",
+		"(",
+		"gzip=1",
+		"*;*",
+		"gzip;q=1;q=0",
 	};
 	char fields[256];
 	struct exchange x;
@@ -597,7 +630,8 @@ static void if_unmodified_since_counts_without_if_match(void **state)
 static void if_match_beats_if_unmodified_since(void **state)
 {
 	(void)state;
-	expect_status("GET", "/", "If-Match: " ROOT "\r\nIf-Unmodified-Since: " EARLIER "\r\n", 200);
+	expect_status("GET", "/", "If-Match: " ROOT "\r\nIf-Unmodified-Since: " EARLIER "\r\n",
+		      200);
 	expect_status("GET", "/", "If-Unmodified-Since: " EARLIER "\r\nIf-Match: *\r\n", 200);
 	expect_status("GET", "/", "If-Match: \"x\"\r\nIf-Unmodified-Since: " LATER "\r\n", 412);
 }
@@ -680,8 +714,12 @@ static void if_none_match_beats_if_modified_since(void **state)
 
 static void invalid_dates_are_ignored(void **state)
 {
-	static const char *const dates[] = { "", "x", "0", "Sun, 31 Nov 1994 08:49:37 GMT",
-					     SAME ", " SAME, "Sun, 06 Nov 1994 08:49:37" };
+	static const char *const dates[] = { "",
+					     "x",
+					     "0",
+					     "Sun, 31 Nov 1994 08:49:37 GMT",
+					     SAME ", " SAME,
+					     "Sun, 06 Nov 1994 08:49:37" };
 	char fields[256];
 
 	(void)state;
@@ -698,8 +736,10 @@ static void precondition_failed_comes_before_not_modified(void **state)
 	(void)state;
 	expect_status("GET", "/", "If-None-Match: " ROOT "\r\nIf-Match: \"x\"\r\n", 412);
 	expect_status("GET", "/", "If-Match: " ROOT "\r\nIf-None-Match: " ROOT "\r\n", 304);
-	expect_status("GET", "/", "If-Unmodified-Since: " EARLIER "\r\nIf-Modified-Since: " LATER "\r\n", 412);
-	expect_status("GET", "/", "If-Unmodified-Since: " SAME "\r\nIf-Modified-Since: " SAME "\r\n", 304);
+	expect_status("GET", "/",
+		      "If-Unmodified-Since: " EARLIER "\r\nIf-Modified-Since: " LATER "\r\n", 412);
+	expect_status("GET", "/",
+		      "If-Unmodified-Since: " SAME "\r\nIf-Modified-Since: " SAME "\r\n", 304);
 }
 
 static void preconditions_come_before_range(void **state)
@@ -813,10 +853,12 @@ static void several_ranges_are_200(void **state)
 static void range_that_cannot_be_parsed_is_200(void **state)
 {
 	static const char *const ranges[] = {
-		"", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=1", "bytes=1-a", "bytes=a-1",
-		"bytes=4-2", "bytes=--1", "bytes=1--2", "bytes=+1-2", "bytes=1-2x", "bytes=0x1-2",
-		"bytes 0-1", "bytes:0-1", "items=0-1", "byte=0-1", "bytess=0-1", "=0-1", "0-1",
-		"bytes=1-2-3", "bytes=1.0-2", "bytes==0-1", "none", "*",
+		"",	      "bytes",	     "bytes=",	    "bytes=-",	   "bytes=a-b",
+		"bytes=1",    "bytes=1-a",   "bytes=a-1",   "bytes=4-2",   "bytes=--1",
+		"bytes=1--2", "bytes=+1-2",  "bytes=1-2x",  "bytes=0x1-2", "bytes 0-1",
+		"bytes:0-1",  "items=0-1",   "byte=0-1",    "bytess=0-1",  "=0-1",
+		"0-1",	      "bytes=1-2-3", "bytes=1.0-2", "bytes==0-1",  "none",
+		"*",
 	};
 
 	(void)state;
@@ -835,13 +877,17 @@ static void two_range_lines_are_200(void **state)
 static void enormous_range_positions_do_not_wrap(void **state)
 {
 	static const char *const unsatisfiable[] = {
-		"18446744073709551615-", "18446744073709551616-", "18446744073709551617-18446744073709551618",
-		"184467440737095516160-", "9223372036854775808-9223372036854775809",
+		"18446744073709551615-",
+		"18446744073709551616-",
+		"18446744073709551617-18446744073709551618",
+		"184467440737095516160-",
+		"9223372036854775808-9223372036854775809",
 		"99999999999999999999999999999999999999-",
 	};
 	static const char *const whole[] = {
-		"0-18446744073709551615", "0-18446744073709551616", "0-99999999999999999999999999",
-		"-18446744073709551615", "-18446744073709551616", "-18446744073709551617",
+		"0-18446744073709551615",	"0-18446744073709551616",
+		"0-99999999999999999999999999", "-18446744073709551615",
+		"-18446744073709551616",	"-18446744073709551617",
 		"-99999999999999999999999999",
 	};
 	char fields[128];
@@ -990,8 +1036,9 @@ static void validators_that_were_sent_are_understood(void **state)
 		ask(&y, "GET", paths[i % 4], fields);
 		assert_int_equal(y.reply.status, 304);
 		done(&y);
-		snprintf(fields, sizeof(fields), "Accept-Encoding: %s\r\nIf-Modified-Since: %.*s\r\n",
-			 codings[i / 4], (int)date.len, date.p);
+		snprintf(fields, sizeof(fields),
+			 "Accept-Encoding: %s\r\nIf-Modified-Since: %.*s\r\n", codings[i / 4],
+			 (int)date.len, date.p);
 		ask(&y, "GET", paths[i % 4], fields);
 		assert_int_equal(y.reply.status, 304);
 		done(&y);
