@@ -216,31 +216,42 @@ static int scan_head(struct khttpd_reader *r, const struct khttpd_limits *lim, c
 	}
 	pos = r->scanned;
 	line = r->line;
+	end = len < limit ? len : limit;
 	for (;;) {
-		end = len < limit ? len : limit;
-		/* obs-fold (RFC 9112, 5.2); a request line never begins with SP here */
-		if (unlikely(pos == line && pos < end && khttpd_is_space(p[pos]))) {
-			status = 400;
-			pos++;
-			break;
-		}
-		pos = first_control(p, pos, end);
-		if (unlikely(pos < end && p[pos] == '\t')) {
-			pos++;
-			continue;
-		}
-		if (unlikely(pos + 1 >= end)) { /* go on from a CR when its LF is there */
-			status = MORE;
-			if (pos < end && p[pos] != '\r') {
+		/* At the start of a line: obs-fold (RFC 9112, 5.2)? The end of the head? */
+		if (pos == line && pos < end) {
+			if (khttpd_is_space(p[pos])) {
 				status = 400;
 				pos++;
-			} else if (end == limit) {
+				break;
+			}
+			if (pos + 2 <= end && p[pos] == '\r' && p[pos + 1] == '\n') {
+				status = DONE;
+				pos += 2;
+				break;
+			}
+		}
+		pos = first_control(p, pos, end);
+		if (unlikely(pos + 1 >= end)) { /* go on from a CR when its LF is there */
+			status = MORE;
+			if (pos < end && p[pos] == '\t') {
+				pos++;
+			} else if (pos < end && p[pos] != '\r') {
+				status = 400;
+				pos++;
+				break;
+			}
+			if (end == limit) {
 				status = r->request_line ? 431 : 414;
 				pos = end;
 			}
 			break;
 		}
 		if (unlikely(p[pos] != '\r' || p[pos + 1] != '\n')) {
+			if (p[pos] == '\t') {
+				pos++;
+				continue;
+			}
 			status = 400;
 			pos += p[pos] == '\r' ? 2 : 1;
 			break;
@@ -252,9 +263,7 @@ static int scan_head(struct khttpd_reader *r, const struct khttpd_limits *lim, c
 				break;
 			r->request_line = 1;
 			limit = lim->max_head;
-		} else if (pos == line + 2) {
-			status = DONE;
-			break;
+			end = len < limit ? len : limit;
 		}
 		line = pos;
 	}
@@ -265,25 +274,28 @@ static int scan_head(struct khttpd_reader *r, const struct khttpd_limits *lim, c
 
 /* --- parse: the complete head --- */
 
+/* What was seen in a head, struct head.flags. */
+#define COMPLETE 0x001
+#define HAS_HOST 0x002
+#define HAS_LENGTH 0x004
+#define HAS_CODING 0x008 /* Transfer-Encoding is there ... */
+#define CHUNKED 0x010 /* ... its last coding so far is chunked ... */
+#define OTHER_CODING 0x020 /* ... others are in front of it ... */
+#define BAD_CODING 0x040 /* ... or it is none of that */
+#define WANT_CLOSE 0x080
+#define WANT_KEEP_ALIVE 0x100
+#define EXPECT_CONTINUE 0x200
+#define DECODE 0x400 /* the path is not its own decoded form */
+
 /* What is known of a head while http_parser runs over it and afterwards. */
 struct head {
 	struct khttpd_request *req;
 	struct khttpd_str url;
 	struct khttpd_str path; /* of the target, encoded */
 	u64 content_length;
+	u32 flags;
 	u16 status; /* of the error that a callback found */
 	u8 field; /* enum field: whose value comes next */
-	bool complete;
-	bool decode; /* @path is not its own decoded form */
-	bool has_host;
-	bool has_length;
-	bool has_coding; /* Transfer-Encoding is there ... */
-	bool chunked; /* ... its last coding so far is chunked ... */
-	bool other_coding; /* ... others are in front of it ... */
-	bool bad_coding; /* ... or it is none of that */
-	bool want_close;
-	bool want_keep_alive;
-	bool expect_continue;
 };
 
 /* Fields that mean something here; the first ones are those of enum khttpd_field_id. */
@@ -315,10 +327,10 @@ static int on_field(http_parser *parser, const char *at, size_t len)
 	struct head *h = parser->data;
 	u8 field = FIELD_OTHER;
 
-#define NAME(lower, id)                             \
-	do {                                        \
-		if (khttpd_same(at, (lower), len))  \
-			field = (id);               \
+#define NAME(lower, id)                            \
+	do {                                       \
+		if (khttpd_same(at, (lower), len)) \
+			field = (id);              \
 	} while (0)
 	switch (len) {
 	case 4:
@@ -383,21 +395,21 @@ static void parse_codings(struct head *h, struct khttpd_str list)
 	struct khttpd_str item;
 	u32 i;
 
-	h->has_coding = true;
+	h->flags |= HAS_CODING;
 	while (khttpd_list_next(&list, &item)) {
-		if (h->chunked) {
-			h->bad_coding = true;
+		if (h->flags & CHUNKED) {
+			h->flags |= BAD_CODING;
 		} else if (khttpd_is(item, "chunked")) {
-			h->chunked = true;
+			h->flags |= CHUNKED;
 		} else {
 			for (i = 0; i < item.len && is_class(item.p[i], TOKEN); i++)
 				;
-			if (i == 0 || (i < item.len && item.p[i] != ';' &&
-				       !khttpd_is_space(item.p[i])))
-				h->bad_coding = true;
+			if (i == 0 ||
+			    (i < item.len && item.p[i] != ';' && !khttpd_is_space(item.p[i])))
+				h->flags |= BAD_CODING;
 			if (i == 7 && khttpd_same(item.p, "chunked", 7))
-				h->bad_coding = true;
-			h->other_coding = true;
+				h->flags |= BAD_CODING;
+			h->flags |= OTHER_CODING;
 		}
 	}
 }
@@ -409,9 +421,9 @@ static void parse_connection(struct head *h, struct khttpd_str list)
 
 	while (khttpd_list_next(&list, &item)) {
 		if (khttpd_is(item, "close"))
-			h->want_close = true;
+			h->flags |= WANT_CLOSE;
 		else if (khttpd_is(item, "keep-alive"))
-			h->want_keep_alive = true;
+			h->flags |= WANT_KEEP_ALIVE;
 	}
 }
 
@@ -484,6 +496,10 @@ static bool parse_authority(struct khttpd_str s, struct khttpd_str *host, u32 *p
 		p++;
 	} else {
 		for (;;) {
+			while (end - p >= 4 && class_of[(u8)p[0]] & class_of[(u8)p[1]] &
+						       class_of[(u8)p[2]] & class_of[(u8)p[3]] &
+						       HOST)
+				p += 4;
 			while (p < end && is_class(*p, HOST))
 				p++;
 			if (likely(p == end || *p != '%'))
@@ -514,20 +530,22 @@ static int on_value(http_parser *parser, const char *at, size_t len)
 
 	if (h->field == FIELD_OTHER)
 		return 0;
-	value = khttpd_trim(value);
+	while (value.len && khttpd_is_space(value.p[value.len - 1])) /* http_parser did the rest */
+		value.len--;
 	switch (h->field) {
 	case FIELD_HOST: /* RFC 9112, 3.2 */
-		if (h->has_host || (value.len && !parse_authority(value, &req->host, &port_len)))
+		if ((h->flags & HAS_HOST) ||
+		    (value.len && !parse_authority(value, &req->host, &port_len)))
 			return fail_head(h, 400);
-		h->has_host = true;
+		h->flags |= HAS_HOST;
 		break;
 	case FIELD_CONNECTION:
 		parse_connection(h, value);
 		break;
 	case FIELD_CONTENT_LENGTH:
-		if (h->has_length || !parse_length(value, &h->content_length))
+		if ((h->flags & HAS_LENGTH) || !parse_length(value, &h->content_length))
 			return fail_head(h, 400);
-		h->has_length = true;
+		h->flags |= HAS_LENGTH;
 		break;
 	case FIELD_TRANSFER_ENCODING:
 		parse_codings(h, value);
@@ -535,7 +553,7 @@ static int on_value(http_parser *parser, const char *at, size_t len)
 	case FIELD_EXPECT: /* RFC 9110, 10.1.1: not in HTTP/1.0 */
 		while (khttpd_list_next(&value, &item))
 			if (req->minor && khttpd_is(item, "100-continue"))
-				h->expect_continue = true;
+				h->flags |= EXPECT_CONTINUE;
 		break;
 	default:
 		if (req->n_fields == KHTTPD_MAX_FIELDS)
@@ -555,7 +573,7 @@ static int on_head(http_parser *parser)
 {
 	struct head *h = parser->data;
 
-	h->complete = true;
+	h->flags |= COMPLETE;
 	parser->upgrade = 0;
 	return 1;
 }
@@ -577,13 +595,13 @@ static int parse_path(struct head *h, struct khttpd_str s)
 			return memchr(s.p + i, '#', s.len - i) ? 400 : DONE;
 		}
 		if (s.p[i] == '%') {
-			h->decode = true;
+			h->flags |= DECODE;
 		} else if (s.p[i - 1] == '/') { /* is it "." or ".."? */
 			next = i + 1;
 			if (next < s.len && s.p[next] == '.')
 				next++;
 			if (next == s.len || s.p[next] == '/' || s.p[next] == '?')
-				h->decode = true;
+				h->flags |= DECODE;
 		}
 	}
 	return DONE;
@@ -703,22 +721,23 @@ static int parse_head(struct khttpd_reader *r, const char *p, u32 len, struct kh
 
 	http_parser_init(&parser, HTTP_REQUEST);
 	if (http_parser_execute(&parser, &callbacks, p, len) != len ||
-	    HTTP_PARSER_ERRNO(&parser) != HPE_OK || !h->complete)
+	    HTTP_PARSER_ERRNO(&parser) != HPE_OK || !(h->flags & COMPLETE))
 		return h->status ? h->status : 400;
 
-	if (req->minor && !h->has_host)
+	if (req->minor && !(h->flags & HAS_HOST))
 		return 400;
-	if (h->has_coding) {
-		if (!req->minor || h->has_length || h->bad_coding || !h->chunked)
+	if (h->flags & HAS_CODING) {
+		if (!req->minor || (h->flags & (HAS_LENGTH | BAD_CODING | CHUNKED)) != CHUNKED)
 			return 400;
-		if (h->other_coding)
+		if (h->flags & OTHER_CODING)
 			return 501;
 	}
 	status = parse_target(h);
 	if (status)
 		return status;
 	req->path = h->path;
-	req->close = h->want_close || h->expect_continue || !(req->minor || h->want_keep_alive);
+	req->close = h->flags & (WANT_CLOSE | EXPECT_CONTINUE) ||
+		     !(req->minor || h->flags & WANT_KEEP_ALIVE);
 	return DONE;
 }
 
@@ -890,15 +909,16 @@ static int accept_head(struct khttpd_reader *r, const struct khttpd_limits *lim,
 		return status;
 
 	/* Nothing of the body is read when a final reply forestalls it (RFC 9110, 10.1.1). */
-	body = !body_read && !h.expect_continue && (h.chunked || h.content_length);
+	body = !body_read && (h.flags & CHUNKED || h.content_length) &&
+	       !(h.flags & EXPECT_CONTINUE);
 	if (body && h.content_length > lim->max_body)
 		return 413;
 
 	kept = body || !in_place ? len : 0;
-	need = kept + (h.decode ? h.path.len : 0);
+	need = kept + (h.flags & DECODE ? h.path.len : 0);
 	if (need > r->buf_size)
 		return need_buffer(r, lim, need);
-	if (h.decode) {
+	if (h.flags & DECODE) {
 		status = decode_path(h.path, r->buf + kept, &req->path);
 		if (status)
 			return status;
@@ -913,7 +933,7 @@ static int accept_head(struct khttpd_reader *r, const struct khttpd_limits *lim,
 		r->overhead = 0;
 		r->chunk = CHUNK_SIZE;
 		r->digits = 0;
-		r->state = h.chunked ? KHTTPD_READER_CHUNK : KHTTPD_READER_BODY;
+		r->state = h.flags & CHUNKED ? KHTTPD_READER_CHUNK : KHTTPD_READER_BODY;
 		return MORE;
 	}
 	r->buf_len = need;

@@ -18,9 +18,15 @@ struct status {
 	struct khttpd_str text; /* the body, where a status has one of its own */
 };
 
-#define LITERAL(s) { (s), sizeof(s) - 1 }
+#define LITERAL(s)                 \
+	{                          \
+		(s), sizeof(s) - 1 \
+	}
 #define HEAD_OF(line) LITERAL("HTTP/1.1 " line "\r\nServer: khttpd\r\nDate: ")
-#define STATUS(code, line) { code, HEAD_OF(line), LITERAL(line "\n") }
+#define STATUS(code, line)                              \
+	{                                               \
+		code, HEAD_OF(line), LITERAL(line "\n") \
+	}
 
 static const struct status statuses[] = {
 	STATUS(200, "200 OK"),
@@ -67,16 +73,16 @@ static inline char *put(char *p, const char *s, size_t len)
 
 static char *put_number(char *p, u64 value)
 {
-	char digits[20];
-	u32 n = 0;
+	u64 bound = 10;
+	u32 digits = 1, i;
 
-	do {
-		digits[n++] = '0' + value % 10;
-		value /= 10;
-	} while (value);
-	while (n)
-		*p++ = digits[--n];
-	return p;
+	while (digits < 20 && value >= bound) {
+		digits++;
+		bound *= 10;
+	}
+	for (i = digits; i; value /= 10)
+		p[--i] = '0' + value % 10;
+	return p + digits;
 }
 
 /* The decision, before it is put in words. */
@@ -208,8 +214,7 @@ static int parse_qvalue(struct khttpd_str s)
 	int value, weight = 100;
 	u32 i;
 
-	if (!s.len || s.len > 5 || (s.p[0] != '0' && s.p[0] != '1') ||
-	    (s.len > 1 && s.p[1] != '.'))
+	if (!s.len || s.len > 5 || (s.p[0] != '0' && s.p[0] != '1') || (s.len > 1 && s.p[1] != '.'))
 		return -1;
 	value = (s.p[0] - '0') * 1000;
 	for (i = 2; i < s.len; i++, weight /= 10) {

@@ -28,16 +28,22 @@ static inline struct khttpd_str khttpd_trim(struct khttpd_str s)
 }
 
 /*
- * Do @len bytes at @p equal @lower, letters without case? @lower is lower case. Setting bit 5
- * maps only a letter to its lower case and control characters, which header text does not
- * have, to digits and '-'.
+ * Do @len bytes at @p equal @lower, letters without case? @lower is made of lower case letters,
+ * digits and marks that have bit 5 set. Setting it maps only a letter to its lower case and
+ * control characters, which header text does not have, to digits and marks.
  */
 static inline bool khttpd_same(const char *p, const char *lower, u32 len)
 {
-	u32 i;
+	u64 a, b;
 
-	for (i = 0; i < len; i++)
-		if ((p[i] | 0x20) != lower[i])
+	for (; len >= 8; p += 8, lower += 8, len -= 8) {
+		memcpy(&a, p, 8);
+		memcpy(&b, lower, 8);
+		if ((a | 0x2020202020202020) != b)
+			return false;
+	}
+	for (; len; p++, lower++, len--)
+		if ((*p | 0x20) != *lower)
 			return false;
 	return true;
 }
