@@ -110,8 +110,9 @@ static bool write_reply(const struct answer *a, const struct khttpd_request *req
 	case 200:
 	case 206:
 		fields = v->fields;
-		body = v->body + a->first;
 		len = a->len;
+		if (len)
+			body = v->body + a->first;
 		break;
 	case 304:
 		fields = v->fields_304;
