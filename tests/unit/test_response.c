@@ -582,6 +582,10 @@ static void vary_wherever_variants_exist(void **state)
 	ask(&x, "GET", "/", "");
 	expect_field(&x, "Vary", NULL);
 	done(&x);
+	ask(&x, "GET", "/", "Accept-Encoding: *;q=0\r\n");
+	assert_int_equal(x.reply.status, 406);
+	expect_field(&x, "Vary", NULL);
+	done(&x);
 }
 
 /* --- conditional requests -------------------------------------------------------------------- */
@@ -657,12 +661,32 @@ static void if_none_match_is_a_list(void **state)
 	(void)state;
 	expect_status("GET", "/", "If-None-Match: \"x\", " ROOT "\r\n", 304);
 	expect_status("GET", "/", "If-None-Match: \"x\",W/" ROOT ",\"y\"\r\n", 304);
+	expect_status("GET", "/", "If-None-Match: \"x\"\t , " ROOT " , \"y\"\r\n", 304);
 	expect_status("GET", "/", "If-None-Match: ,, " ROOT " ,\r\n", 304);
 	expect_status("GET", "/", "If-None-Match: \"x\", \"y\"\r\n", 200);
 	expect_status("GET", "/", "If-None-Match: \"x\"\r\nIf-None-Match: " ROOT "\r\n", 304);
 	expect_status("GET", "/", "If-None-Match: \"x\"\r\nIf-None-Match: \"y\"\r\n", 200);
-	/* a comma is a character of a tag like others */
+	/* a comma or a slash is a character of a tag like others */
+	expect_status("GET", "/", "If-None-Match: \"/\", " ROOT "\r\n", 304);
 	expect_status("GET", "/", "If-None-Match: \"x,\", " ROOT "\r\n", 304);
+}
+
+static void junk_in_a_list_of_tags_matches_nothing(void **state)
+{
+	static const char *const lists[] = {
+		"\"x\" y", "\"x\" \"y\"", "\"x\"\"y\"",	  "x",	"\"x", "x\"", "W/", "W/x",
+		"W",	   "W/\"x",	  "\"x\"; \"y\"", "**", "*x",  "\"",  "/",  "\"x\",y",
+		"w/\"x\"", "W\"x\"",	  "\"x\"/",
+	};
+	char fields[256];
+
+	(void)state;
+	for (u32 i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+		snprintf(fields, sizeof(fields), "If-None-Match: %s\r\n", lists[i]);
+		expect_status("GET", "/", fields, 200);
+		snprintf(fields, sizeof(fields), "If-Match: %s\r\n", lists[i]);
+		expect_status("GET", "/", fields, 412);
+	}
 }
 
 static void if_none_match_looks_at_the_variant_that_is_chosen(void **state)
@@ -1106,6 +1130,7 @@ int main(void)
 		cmocka_unit_test(if_match_beats_if_unmodified_since),
 		cmocka_unit_test(if_none_match_compares_weakly),
 		cmocka_unit_test(if_none_match_is_a_list),
+		cmocka_unit_test(junk_in_a_list_of_tags_matches_nothing),
 		cmocka_unit_test(if_none_match_looks_at_the_variant_that_is_chosen),
 		cmocka_unit_test(not_modified_has_etag_vary_cache_control_and_date),
 		cmocka_unit_test(if_modified_since_counts_without_if_none_match),
