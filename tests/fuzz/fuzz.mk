@@ -31,7 +31,7 @@ $(FUZZ_ALL:%=build/fuzz/fuzz_%): build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%
 define fuzz_run
 @mkdir -p build/fuzz/corpus-$(1)
 @echo "# fuzzing core/$(1)$(if $(filter 0,$(2)), until Ctrl-C, for $(2) s); log: build/fuzz/$(1).log"
-@if ./build/fuzz/fuzz_$(1) -max_total_time=$(2) -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
+@if ASAN_OPTIONS=quarantine_size_mb=16:malloc_context_size=8 ./build/fuzz/fuzz_$(1) -max_total_time=$(2) -max_len=1500 -timeout=10 -rss_limit_mb=1024 \
 		-detect_leaks=1 -dict=tests/fuzz/$(1).dict -artifact_prefix=build/fuzz/$(1)- \
 		-print_final_stats=1 build/fuzz/corpus-$(1) tests/fuzz/corpus-$(1) \
 		>build/fuzz/$(1).log 2>&1; then \
