@@ -60,7 +60,7 @@ static const struct status *find_status(u16 code)
 
 /* --- the head --- */
 
-/* All lines but a variant's own, the empty line included, fit in here. */
+/* All lines but a variant's own fit in here, the empty line included (KHTTPD_MAX_REPLY_HEAD). */
 #define MAX_LINES 512
 
 static inline char *put(char *p, const char *s, size_t len)
@@ -94,39 +94,11 @@ struct answer {
 	u64 len;
 };
 
-/* Write the head for @a and fill in @reply. */
-static bool write_reply(const struct answer *a, const struct khttpd_request *req,
-			const struct khttpd_clock *clock, char *head, size_t size,
-			struct khttpd_reply *reply)
+/* Our own lines of the head, without the empty one: less than MAX_LINES bytes. */
+static char *write_lines(char *p, const struct answer *a, const struct status *status, u64 len,
+			 const struct khttpd_request *req, const struct khttpd_clock *clock)
 {
-	const struct khttpd_variant *v = a->variant;
-	struct khttpd_str fields = { "", 0 };
-	const struct status *status = find_status(a->status);
-	const u8 *body = NULL;
-	char lines[MAX_LINES], *p, *start;
-	u64 len = 0;
-
-	switch (a->status) {
-	case 200:
-	case 206:
-		fields = v->fields;
-		len = a->len;
-		if (len)
-			body = v->body + a->first;
-		break;
-	case 304:
-		fields = v->fields_304;
-		break;
-	case 204:
-		break;
-	default:
-		body = (const u8 *)status->text.p;
-		len = status->text.len;
-	}
-
-	/* In place where all of it fits for sure, else by way of the stack and a comparison. */
-	start = likely(size >= MAX_LINES + fields.len) ? head : lines;
-	p = put(start, status->head.p, status->head.len);
+	p = put(p, status->head.p, status->head.len);
 	p = put(p, clock->date, KHTTPD_DATE_LEN);
 	if (a->status != 204 && a->status != 304) {
 		p = PUT(p, "\r\nContent-Length: ");
@@ -140,12 +112,12 @@ static bool write_reply(const struct answer *a, const struct khttpd_request *req
 			p = PUT(p, "-");
 			p = put_number(p, a->first + a->len - 1);
 			p = PUT(p, "/");
-			p = put_number(p, v->body_len);
+			p = put_number(p, a->variant->body_len);
 			p = PUT(p, "\r\n");
 		}
 		if (a->status == 416) {
 			p = PUT(p, "Content-Range: bytes */");
-			p = put_number(p, v->body_len);
+			p = put_number(p, a->variant->body_len);
 			p = PUT(p, "\r\n");
 		}
 		if (a->status == 204 || a->status == 405)
@@ -159,11 +131,62 @@ static bool write_reply(const struct answer *a, const struct khttpd_request *req
 		p = PUT(p, "Connection: close\r\n");
 	else if (!req->minor)
 		p = PUT(p, "Connection: keep-alive\r\n");
-	if (unlikely(start != head)) {
-		if ((size_t)(p - start) + fields.len + 2 > size)
-			return false;
-		p = put(head, start, p - start);
+	return p;
+}
+
+/*
+ * The same for a @size that may be too small: NULL if it is. Apart from its caller because
+ * kernels that zero the stack would do so with @lines for every reply.
+ */
+static __attribute__((__noinline__)) char *
+write_lines_tight(char *head, size_t size, const struct answer *a, const struct status *status,
+		  u64 len, const struct khttpd_request *req, const struct khttpd_clock *clock)
+{
+	char lines[MAX_LINES];
+	size_t n = write_lines(lines, a, status, len, req, clock) - lines;
+
+	return n <= size ? put(head, lines, n) : NULL;
+}
+
+/* Write the head for @a and fill in @reply. */
+static bool write_reply(const struct answer *a, const struct khttpd_request *req,
+			const struct khttpd_clock *clock, char *head, size_t size,
+			struct khttpd_reply *reply)
+{
+	const struct status *status = find_status(a->status);
+	struct khttpd_str fields = { "", 0 };
+	const u8 *body = NULL;
+	size_t group;
+	u64 len = 0;
+	char *p;
+
+	switch (a->status) {
+	case 200:
+	case 206:
+		fields = a->variant->fields;
+		len = a->len;
+		if (len)
+			body = a->variant->body + a->first;
+		break;
+	case 304:
+		fields = a->variant->fields_304;
+		break;
+	case 204:
+		break;
+	default:
+		body = (const u8 *)status->text.p;
+		len = status->text.len;
 	}
+
+	group = (size_t)fields.len + 2; /* and the empty line */
+	if (likely(size >= MAX_LINES + fields.len))
+		p = write_lines(head, a, status, len, req, clock);
+	else if (size >= group)
+		p = write_lines_tight(head, size - group, a, status, len, req, clock);
+	else
+		p = NULL;
+	if (!p)
+		return false;
 	p = put(p, fields.p, fields.len);
 	p = PUT(p, "\r\n");
 
