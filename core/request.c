@@ -16,6 +16,7 @@
 #include <http_parser.h>
 
 #include "text.h"
+#include "uri.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error first_control() wants little endian
@@ -37,38 +38,6 @@ enum {
 	NEED_BUFFER = -2,
 };
 
-/* Character classes. */
-#define TOKEN 1 /* tchar, RFC 9110, 5.6.2 */
-#define HOST 2 /* unreserved and sub-delims, RFC 3986, 2.2 and 2.3: the bytes of a reg-name */
-#define STOP 4 /* bytes that a target is not copied verbatim past: decoded, an end, or a dot */
-
-static const u8 class_of[256] = {
-	['0' ... '9'] = TOKEN | HOST,
-	['A' ... 'Z'] = TOKEN | HOST,
-	['a' ... 'z'] = TOKEN | HOST,
-	['!'] = TOKEN | HOST,
-	['#'] = TOKEN | STOP,
-	['$'] = TOKEN | HOST,
-	['%'] = TOKEN | STOP,
-	['&'] = TOKEN | HOST,
-	['\''] = TOKEN | HOST,
-	['('] = HOST,
-	[')'] = HOST,
-	['*'] = TOKEN | HOST,
-	['+'] = TOKEN | HOST,
-	[','] = HOST,
-	['-'] = TOKEN | HOST,
-	['.'] = TOKEN | HOST | STOP,
-	[';'] = HOST,
-	['='] = HOST,
-	['?'] = STOP,
-	['^'] = TOKEN,
-	['_'] = TOKEN | HOST,
-	['`'] = TOKEN,
-	['|'] = TOKEN,
-	['~'] = TOKEN | HOST,
-};
-
 static const struct khttpd_str methods[] = {
 	[KHTTPD_GET] = { "GET", 3 },	     [KHTTPD_HEAD] = { "HEAD", 4 },
 	[KHTTPD_OPTIONS] = { "OPTIONS", 7 }, [KHTTPD_POST] = { "POST", 4 },
@@ -76,20 +45,6 @@ static const struct khttpd_str methods[] = {
 	[KHTTPD_CONNECT] = { "CONNECT", 7 }, [KHTTPD_TRACE] = { "TRACE", 5 },
 	[KHTTPD_PATCH] = { "PATCH", 5 },
 };
-
-static bool is_class(char c, u8 class)
-{
-	return class_of[(u8)c] & class;
-}
-
-/* The value of a hexadecimal digit, or -1. */
-static int hex_value(char c)
-{
-	if (khttpd_is_digit(c))
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* --- scan: every byte of the head once, in order --- */
 
@@ -141,7 +96,7 @@ static int scan_method(struct khttpd_reader *r, const char *p, u32 len)
 		r->scanned = 4;
 		return DONE;
 	}
-	for (i = r->scanned; i < len && is_class(p[i], TOKEN); i++) {
+	for (i = r->scanned; i < len && khttpd_is_class(p[i], KHTTPD_TOKEN); i++) {
 		if (i == MAX_METHOD) {
 			r->scanned = i + 1;
 			return 501;
@@ -402,7 +357,7 @@ static void parse_codings(struct head *h, struct khttpd_str list)
 		} else if (khttpd_is(item, "chunked")) {
 			h->flags |= CHUNKED;
 		} else {
-			for (i = 0; i < item.len && is_class(item.p[i], TOKEN); i++)
+			for (i = 0; i < item.len && khttpd_is_class(item.p[i], KHTTPD_TOKEN); i++)
 				;
 			if (i == 0 ||
 			    (i < item.len && item.p[i] != ';' && !khttpd_is_space(item.p[i])))
@@ -427,100 +382,6 @@ static void parse_connection(struct head *h, struct khttpd_str list)
 	}
 }
 
-static bool parse_dec_octet(struct khttpd_str s, u32 *i)
-{
-	u32 first = *i, value = 0;
-
-	while (*i < s.len && *i - first < 3 && khttpd_is_digit(s.p[*i]))
-		value = value * 10 + (s.p[(*i)++] - '0');
-	return *i > first && value <= 255 && (*i - first == 1 || s.p[first] != '0');
-}
-
-/* RFC 3986, 3.2.2, IPv6address. IPvFuture and zones (RFC 6874, withdrawn) do not exist here. */
-static bool is_ipv6(struct khttpd_str s)
-{
-	u32 i = 0, first, groups = 0, octet;
-	bool gap = false;
-
-	if (s.len >= 2 && s.p[0] == ':' && s.p[1] == ':') {
-		gap = true;
-		i = 2;
-	}
-	while (i < s.len) {
-		first = i;
-		while (i < s.len && i - first < 4 && hex_value(s.p[i]) >= 0)
-			i++;
-		if (i < s.len && s.p[i] == '.') { /* the last 32 bits as IPv4 */
-			i = first;
-			for (octet = 0; octet < 4; octet++) {
-				if (octet && (i == s.len || s.p[i++] != '.'))
-					return false;
-				if (!parse_dec_octet(s, &i))
-					return false;
-			}
-			groups += 2;
-			if (i < s.len)
-				return false;
-			break;
-		}
-		if (i == first)
-			return false;
-		groups++;
-		if (i == s.len)
-			break;
-		if (s.p[i++] != ':' || i == s.len)
-			return false;
-		if (s.p[i] == ':') {
-			if (gap)
-				return false;
-			gap = true;
-			i++;
-		}
-	}
-	return gap ? groups <= 7 : groups == 8;
-}
-
-/*
- * uri-host [ ":" port ], the host not empty (RFC 9110, 4.2.1). @port_len is 0 if there is no
- * port; an empty one is fine (RFC 3986, 3.2.3).
- */
-static bool parse_authority(struct khttpd_str s, struct khttpd_str *host, u32 *port_len)
-{
-	const char *p = s.p, *end = s.p + s.len, *port;
-
-	if (p < end && *p == '[') {
-		while (p < end && *p != ']')
-			p++;
-		if (p == end || !is_ipv6((struct khttpd_str){ s.p + 1, p - s.p - 1 }))
-			return false;
-		p++;
-	} else {
-		for (;;) {
-			while (end - p >= 4 && class_of[(u8)p[0]] & class_of[(u8)p[1]] &
-						       class_of[(u8)p[2]] & class_of[(u8)p[3]] &
-						       HOST)
-				p += 4;
-			while (p < end && is_class(*p, HOST))
-				p++;
-			if (likely(p == end || *p != '%'))
-				break;
-			if (end - p < 3 || hex_value(p[1]) < 0 || hex_value(p[2]) < 0)
-				return false;
-			p += 3;
-		}
-	}
-	*host = (struct khttpd_str){ s.p, p - s.p };
-	*port_len = 0;
-	if (p == end)
-		return host->len > 0;
-	if (*p++ != ':' || !host->len)
-		return false;
-	for (port = p; p < end && khttpd_is_digit(*p);)
-		p++;
-	*port_len = p - port;
-	return p == end && (*port_len < 5 || (*port_len == 5 && memcmp(port, "65535", 5) <= 0));
-}
-
 static int on_value(http_parser *parser, const char *at, size_t len)
 {
 	struct head *h = parser->data;
@@ -535,7 +396,7 @@ static int on_value(http_parser *parser, const char *at, size_t len)
 	switch (h->field) {
 	case FIELD_HOST: /* RFC 9112, 3.2 */
 		if ((h->flags & HAS_HOST) ||
-		    (value.len && !parse_authority(value, &req->host, &port_len)))
+		    (value.len && !khttpd_parse_authority(value, &req->host, &port_len)))
 			return fail_head(h, 400);
 		h->flags |= HAS_HOST;
 		break;
@@ -585,7 +446,7 @@ static int parse_path(struct head *h, struct khttpd_str s)
 
 	h->path = s;
 	for (i = 0; i < s.len; i++) {
-		if (likely(!is_class(s.p[i], STOP)))
+		if (likely(!khttpd_is_class(s.p[i], KHTTPD_STOP)))
 			continue;
 		if (s.p[i] == '#')
 			return 400;
@@ -618,7 +479,7 @@ static int parse_target(struct head *h)
 	if (req->method == KHTTPD_CONNECT) {
 		h->path = (struct khttpd_str){ url.p, 0 };
 		req->target = url;
-		return parse_authority(url, &req->host, &port_len) && port_len ? DONE : 400;
+		return khttpd_parse_authority(url, &req->host, &port_len) && port_len ? DONE : 400;
 	}
 	if (url.p[0] == '/') {
 		status = parse_path(h, url);
@@ -641,59 +502,14 @@ static int parse_target(struct head *h)
 	for (i = authority; i < url.len; i++)
 		if (url.p[i] == '/' || url.p[i] == '?')
 			break;
-	if (!parse_authority((struct khttpd_str){ url.p + authority, i - authority }, &req->host,
-			     &port_len))
+	if (!khttpd_parse_authority((struct khttpd_str){ url.p + authority, i - authority },
+				    &req->host, &port_len))
 		return 400;
 	status = parse_path(h, (struct khttpd_str){ url.p + i, url.len - i });
 	if (!h->path.len) /* "/" is meant (RFC 9110, 4.2.3); there is one in "://" */
 		h->path = (struct khttpd_str){ url.p + authority - 1, 1 };
 	req->target = h->path;
 	return status;
-}
-
-/*
- * Undo percent-encoding once, then remove dot segments as they end (RFC 3986, 5.2.4), except
- * that nothing is above the root. @out has room for @path.len bytes.
- */
-static int decode_path(struct khttpd_str path, char *out, struct khttpd_str *decoded)
-{
-	u32 i = 0, n = 0, segment = 0; /* @segment: where the last one begins in @out */
-	int high, low;
-	bool end;
-	char c;
-
-	do {
-		end = i == path.len;
-		if (!end) {
-			c = path.p[i++];
-			if (c == '%') {
-				if (path.len - i < 2)
-					return 400;
-				high = hex_value(path.p[i++]);
-				low = hex_value(path.p[i++]);
-				if (high < 0 || low < 0 || !(high | low))
-					return 400;
-				c = high << 4 | low;
-			}
-			if (c != '/') {
-				out[n++] = c;
-				continue;
-			}
-		}
-		if (n - segment == 1 && out[segment] == '.') {
-			n = segment;
-		} else if (n - segment == 2 && out[segment] == '.' && out[segment + 1] == '.') {
-			if (segment == 1)
-				return 400;
-			for (n = segment - 1; out[n - 1] != '/'; n--)
-				;
-		} else if (!end) {
-			out[n++] = '/';
-		}
-		segment = n;
-	} while (!end);
-	*decoded = (struct khttpd_str){ out, n };
-	return DONE;
 }
 
 static const http_parser_settings callbacks = {
@@ -771,7 +587,7 @@ static int chunk_byte(struct khttpd_reader *r, const struct khttpd_limits *lim, 
 
 	switch (r->chunk) {
 	case CHUNK_SIZE:
-		digit = hex_value(c);
+		digit = khttpd_hex_value(c);
 		if (digit >= 0) {
 			if (r->digits == 16) /* what u64 holds */
 				return 400;
@@ -811,11 +627,11 @@ static int chunk_byte(struct khttpd_reader *r, const struct khttpd_limits *lim, 
 		return c == '\n' ? MORE : 400;
 	case TRAILER_LINE:
 		r->chunk = c == '\r' ? TRAILER_END_LF : TRAILER_NAME;
-		return c == '\r' || is_class(c, TOKEN) ? MORE : 400;
+		return c == '\r' || khttpd_is_class(c, KHTTPD_TOKEN) ? MORE : 400;
 	case TRAILER_NAME:
 		if (c == ':')
 			r->chunk = TRAILER_VALUE;
-		else if (!is_class(c, TOKEN))
+		else if (!khttpd_is_class(c, KHTTPD_TOKEN))
 			return 400;
 		return MORE;
 	case TRAILER_VALUE:
@@ -918,11 +734,8 @@ static int accept_head(struct khttpd_reader *r, const struct khttpd_limits *lim,
 	need = kept + (h.flags & DECODE ? h.path.len : 0);
 	if (need > r->buf_size)
 		return need_buffer(r, lim, need);
-	if (h.flags & DECODE) {
-		status = decode_path(h.path, r->buf + kept, &req->path);
-		if (status)
-			return status;
-	}
+	if (h.flags & DECODE && !khttpd_decode_path(h.path, r->buf + kept, &req->path))
+		return 400;
 	if (body) {
 		if (in_place)
 			memcpy(r->buf, p, len);

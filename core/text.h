@@ -5,6 +5,18 @@
 
 #include "types.h"
 
+/* Character classes. */
+#define KHTTPD_TOKEN 1 /* tchar, RFC 9110, 5.6.2 */
+#define KHTTPD_HOST 2 /* unreserved and sub-delims, RFC 3986, 2: the bytes of a reg-name */
+#define KHTTPD_STOP 4 /* '%', '?', '#', '.': where the path of a target is looked at closely */
+
+extern const u8 khttpd_class_of[256];
+
+static inline bool khttpd_is_class(char c, u8 class)
+{
+	return khttpd_class_of[(u8)c] & class;
+}
+
 static inline bool khttpd_is_space(char c)
 {
 	return c == ' ' || c == '\t';
@@ -13,6 +25,15 @@ static inline bool khttpd_is_space(char c)
 static inline bool khttpd_is_digit(char c)
 {
 	return (u8)(c - '0') <= 9;
+}
+
+/* The value of a hexadecimal digit, or -1. */
+static inline int khttpd_hex_value(char c)
+{
+	if (khttpd_is_digit(c))
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Without optional white space (RFC 9110, 5.6.3) at both ends. */
