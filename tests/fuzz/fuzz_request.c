@@ -61,5 +61,20 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	}
 	engine_free(&other);
 	engine_free(&whole);
+
+	/* an administrator changes the limits all the time: anything may come of it but harm */
+	engine_init(&other, &limits, fixture_site());
+	while (size) {
+		size_t n = random_next(&seed) % (size < 100 ? size + 1 : 100);
+		u64 chosen = random_next(&seed);
+
+		other.limits.max_head = heads[chosen & 3];
+		other.limits.max_target = targets[chosen >> 2 & 3];
+		other.limits.max_body = bodies[chosen >> 4 & 3];
+		engine_feed(&other, data, n);
+		data += n;
+		size -= n;
+	}
+	engine_free(&other);
 	return 0;
 }

@@ -227,8 +227,8 @@ static void grow_buffer(struct engine *e)
 	char *buf;
 
 	engine_check(r->want > r->buf_size, "wants %u bytes but has %u", r->want, r->buf_size);
-	engine_check(r->want <= 2 * e->limits.max_head, "wants %u bytes, max_head %u", r->want,
-		     e->limits.max_head);
+	engine_check(r->want <= 2 * e->largest_head, "wants %u bytes, max_head %u", r->want,
+		     e->largest_head);
 	engine_check(r->buf_len <= r->buf_size, "uses %u of %u bytes", r->buf_len, r->buf_size);
 	buf = malloc(r->want);
 	if (r->buf_len)
@@ -255,6 +255,8 @@ void engine_feed(struct engine *e, const void *data, size_t len)
 	unsigned int idle = 0;
 	size_t off = 0;
 
+	if (e->largest_head < e->limits.max_head)
+		e->largest_head = e->limits.max_head;
 	if (len)
 		memcpy(copy, data, len);
 	for (;;) {

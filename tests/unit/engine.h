@@ -27,6 +27,7 @@ struct engine_event {
  * @limits: given to each feed
  * @site: what is served, or NULL: no replies are planned
  * @now: the time of every reply
+ * @largest_head: the largest max_head so far
  * @keep_buffer: do not free the reader's buffer when the reader permits it
  * @taken: bytes taken so far
  * @draining: a request with close or error was seen
@@ -37,6 +38,7 @@ struct engine {
 	struct khttpd_limits limits;
 	const struct khttpd_site *site;
 	s64 now;
+	u32 largest_head;
 	bool keep_buffer;
 	size_t taken;
 	bool draining;
