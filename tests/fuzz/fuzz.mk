@@ -60,7 +60,8 @@ fuzz-corpus: $(FUZZ_ALL:%=build/fuzz/fuzz_%) build/fuzz/seeds
 	./build/fuzz/seeds build/fuzz/seeds.d
 	for t in $(FUZZ_ALL); do \
 		rm -rf tests/fuzz/corpus-$$t && mkdir tests/fuzz/corpus-$$t && \
-		./build/fuzz/fuzz_$$t -set_cover_merge=1 -use_counters=0 -max_len=1024 tests/fuzz/corpus-$$t \
+		./build/fuzz/fuzz_$$t -set_cover_merge=1 -use_counters=0 -max_len=1024 \
+			-artifact_prefix=build/fuzz/$$t- tests/fuzz/corpus-$$t \
 			build/fuzz/seeds.d/$$t build/fuzz/corpus-$$t 2>/dev/null || exit 1; \
 	done
 

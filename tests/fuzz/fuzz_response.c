@@ -100,7 +100,8 @@ static void check_cause(const struct khttpd_request *req, const struct khttpd_re
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	static const char *const paths[] = { "/", "/multi", "/two", "/empty", "/long", "/missing" };
+	static const char *const paths[] = { "/",     "/multi",	  "/two",  "/empty",
+					     "/long", "/missing", "/coded" };
 	static const u16 errors[] = { 400, 408, 413, 414, 431, 501, 503, 505 };
 	struct khttpd_request req = { 0 };
 	struct khttpd_reply reply;

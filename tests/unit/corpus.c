@@ -450,6 +450,8 @@ const struct corpus_case corpus[] = {
 		P "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
 	ONE_BAD("gzip_with_a_parameter_then_chunked_is_501",
 		P "Transfer-Encoding: gzip;level=9, chunked\r\n\r\n0\r\n\r\n", 501),
+	ONE_BAD("te_malformed_coding_then_chunked_is_400",
+		P "Transfer-Encoding: gz(ip, chunked\r\n\r\n0\r\n\r\n", 400),
 	ONE_BAD("te_chunked_twice_is_400", P "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
 		400),
 	ONE_BAD("te_chunked_twice_in_two_lines_is_400",

@@ -21,7 +21,7 @@ static const struct khttpd_variant root[] = {
 	VARIANT(KHTTPD_IDENTITY, "root-identity", "", ALPHABET),
 };
 
-/* The 304s must not carry Content-Encoding of necessity, so VARY comes alone there. */
+/* A 304 needs Vary but not Content-Encoding (RFC 9110, 15.4.5). */
 #define CODED(id, tag, name, text)                                                    \
 	{                                                                             \
 		.coding = (id), .etag = KHTTPD_STR("\"" tag "\""),                    \
@@ -41,6 +41,10 @@ static const struct khttpd_variant multi[] = {
 static const struct khttpd_variant two[] = {
 	VARIANT(KHTTPD_IDENTITY, "two-identity", VARY, ALPHABET),
 	CODED(KHTTPD_GZIP, "two-gzip", "gzip", "not really compressed"),
+};
+
+static const struct khttpd_variant coded[] = {
+	CODED(KHTTPD_GZIP, "coded-gzip", "gzip", "not really compressed"),
 };
 
 static const struct khttpd_variant empty[] = {
@@ -77,8 +81,8 @@ static const struct khttpd_variant with_long[] = {
 	}
 
 static const struct khttpd_resource resources[] = {
-	RESOURCE("/", root),	   RESOURCE("/multi", multi),	 RESOURCE("/two", two),
-	RESOURCE("/empty", empty), RESOURCE("/long", with_long),
+	RESOURCE("/", root),	   RESOURCE("/multi", multi), RESOURCE("/two", two),
+	RESOURCE("/coded", coded), RESOURCE("/empty", empty), RESOURCE("/long", with_long),
 };
 
 static const struct khttpd_site site = {

@@ -9,6 +9,7 @@
  * "/"       identity only, ALPHABET
  * "/multi"  br, zstd, gzip, identity: in this order of preference
  * "/two"    identity preferred to gzip
+ * "/coded"  gzip only
  * "/empty"  no content
  * "/long"   field group of KHTTPD_MAX_FIELD_GROUP bytes
  * All were modified at FIXTURE_MODIFIED; the entity tags are "<path>-<coding>".

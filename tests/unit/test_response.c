@@ -119,7 +119,8 @@ static void the_content_is_sent_from_where_it_lies(void **state)
 /* For any reply of GET, HEAD's has the same head and nothing else. */
 static void head_has_gets_head(void **state)
 {
-	static const char *const paths[] = { "/", "/multi", "/two", "/empty", "/long", "/missing" };
+	static const char *const paths[] = { "/",      "/multi", "/two",    "/coded",
+					     "/empty", "/long",	 "/missing" };
 	static const char *const fields[] = {
 		"",
 		"Accept-Encoding: gzip\r\n",
@@ -506,6 +507,17 @@ static void star_q0_gives_406(void **state)
 	expect_status("GET", "/", "Accept-Encoding: *;q=0, identity\r\n", 200);
 }
 
+static void without_identity_the_only_coding_is_sent_unless_excluded(void **state)
+{
+	(void)state;
+	expect_coding("/coded", NULL, "gzip");
+	expect_coding("/coded", "gzip", "gzip");
+	expect_coding("/coded", "*", "gzip");
+	expect_status("GET", "/coded", "Accept-Encoding: identity\r\n", 406);
+	expect_status("GET", "/coded", "Accept-Encoding: br\r\n", 406);
+	expect_status("GET", "/coded", "Accept-Encoding: gzip;q=0, *\r\n", 406);
+}
+
 static void several_accept_encoding_lines_are_one_list(void **state)
 {
 	struct exchange x;
@@ -523,27 +535,11 @@ static void several_accept_encoding_lines_are_one_list(void **state)
 static void broken_accept_encoding_is_no_error(void **state)
 {
 	static const char *const values[] = {
-		";",
-		";q=1",
-		"gzip;",
-		"gzip;q",
-		"gzip;q=",
-		"gzip;q=x",
-		"gzip;q=2",
-		"gzip;q=1.5",
-		"gzip;q=0.1234",
-		"gzip;q=-1",
-		"gzip q=1",
-		"gzip;;q=1",
-		"gzip;foo=bar;q=1",
-		"\"gzip\"",
-		"gzip;q=0.",
-		"gzip;q=.5",
-		"gzip;q=00",
-		"(",
-		"gzip=1",
-		"*;*",
-		"gzip;q=1;q=0",
+		";",	      ";q=1",	      "gzip;",	      "gzip;q",	       "gzip;q=",
+		"gzip;q=x",   "gzip;q=2",     "gzip;q=1.5",   "gzip;q=0.1234", "gzip;q=-1",
+		"gzip;q=0.x", "gzip;q=0.12x", "gzip q=1",     "gzip;;q=1",     "gzip;foo=bar;q=1",
+		"\"gzip\"",   "gzip;q=0.",    "gzip;q=.5",    "gzip;q=00",     "(",
+		"gzip=1",     "*;*",	      "gzip;q=1;q=0",
 	};
 	char fields[256];
 	struct exchange x;
@@ -991,6 +987,13 @@ static void if_range_with_a_date_needs_the_very_date(void **state)
 	expect_status("GET", "/", "Range: bytes=0-1\r\nIf-Range: Sun, 06 Nov 1994\r\n", 200);
 }
 
+static void two_if_range_lines_are_200(void **state)
+{
+	(void)state;
+	expect_status("GET", "/",
+		      "Range: bytes=0-1\r\nIf-Range: " ROOT "\r\nIf-Range: " ROOT "\r\n", 200);
+}
+
 static void if_range_without_range_does_nothing(void **state)
 {
 	(void)state;
@@ -1120,6 +1123,7 @@ int main(void)
 		cmocka_unit_test(star_stands_for_the_rest),
 		cmocka_unit_test(identity_q0_gives_406),
 		cmocka_unit_test(star_q0_gives_406),
+		cmocka_unit_test(without_identity_the_only_coding_is_sent_unless_excluded),
 		cmocka_unit_test(several_accept_encoding_lines_are_one_list),
 		cmocka_unit_test(broken_accept_encoding_is_no_error),
 		cmocka_unit_test(vary_wherever_variants_exist),
@@ -1154,6 +1158,7 @@ int main(void)
 		cmocka_unit_test(if_range_with_the_same_tag_lets_range_count),
 		cmocka_unit_test(if_range_compares_strongly),
 		cmocka_unit_test(if_range_with_a_date_needs_the_very_date),
+		cmocka_unit_test(two_if_range_lines_are_200),
 		cmocka_unit_test(if_range_without_range_does_nothing),
 		cmocka_unit_test(the_built_in_page_is_served),
 		cmocka_unit_test(validators_that_were_sent_are_understood),
