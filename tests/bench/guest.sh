@@ -93,7 +93,7 @@ run_wrk() { # engine, case, repeat, command in front of wrk...
 # Where the time goes, by task and symbol
 sample() { # engine, case
 	local count task symbol
-	run_wrk "$1" "$2" sampled perf record -q -a -e cpu-clock -c "$period" -o $work/perf.data --
+	run_wrk "$1" "$2" sampled perf record -q -B -a -e cpu-clock -c "$period" -o $work/perf.data --
 	perf report -i $work/perf.data --stdio -q -g none -F sample,comm,symbol -t '|' >$work/report 2>$work/perf.log ||
 		{ cat $work/perf.log >&2; fail "perf report failed"; }
 	while IFS='|' read -r count task symbol; do
