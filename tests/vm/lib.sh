@@ -39,7 +39,7 @@ set -E
 
 # helper COMMAND...: run in the background, its pid in $helper; ended with the script at the latest
 helper() {
-	"$@" &
+	"$@" <&0 &
 	helper=$!
 	helpers+=("$helper")
 }
@@ -109,7 +109,7 @@ count_workers() { ps -eLo comm= | grep -c '^kworker/' || true; }
 # What the kernel may say while a case runs. Lines of ours: one at load, one at unload, warnings about limits.
 expected_log='khttpd: (loading out-of-tree module taints kernel|module verification failed)'
 expected_log+='|khttpd: (loaded|unloaded|listening|serving|stopped)'
-expected_log+='|random: crng init done|clocksource: |hrtimer: interrupt took|sched_clock: '
+expected_log+='|random: crng init done|netem: version|drop_caches: |clocksource: |hrtimer: interrupt took|sched_clock: '
 expected_log+='|workqueue: .* hogged CPU|systemd|audit: |perf: interrupt took too long'
 expected_log+='|IPv6: ADDRCONF\(NETDEV_|link (is|becomes) (ready|up|down)|Link (UP|DOWN)'
 
@@ -125,6 +125,9 @@ check_dmesg() {
 	[ -z "$bad" ] || { sed 's/^/# /' <<<"$bad"; fail "unexpected lines in the kernel log"; }
 	ok "the kernel log is clean"
 }
+
+# The kernel cannot load these by itself: its modprobe would run in the initramfs
+modprobe -qa tcp_diag inet_diag veth || true
 
 case_name=$(basename "$(dirname "$(readlink -f "$0")")")
 echo "# $case_name on $(uname -r)"

@@ -13,7 +13,7 @@ for ((i = 1; i <= cycles; i++)); do
 	load debug_large=1500000
 	helper wrk -t 2 -c 200 -d 5 "$url$target" >"$work/wrk" 2>&1
 	wrk=$helper
-	sleep "0.$((25 + i * 7 % 20))"
+	sleep "0.$((15 + i * 7 % 20))"
 	unload 5000
 	[ $unload_ms -le $slowest ] || slowest=$unload_ms
 	kill -INT "$wrk"

@@ -12,17 +12,23 @@ available() { awk '/^MemAvailable/ { print $2 }' /proc/meminfo; }
 slab_size() { awk -v name="$1" '$1 == name { print $4 }' /proc/slabinfo; }
 established() { ss -Htn state established "dport = :$port" | wc -l; }
 
+# rmmod closes all at once: the kernel shall not take that for an attack
+sysctl -qw net.ipv4.tcp_max_orphans=$((4 * n))
 load idle_timeout_ms=600000
 httpc fetch -n 4 -f / >/dev/null # caches are warm
 sleep 0.3
 tasks=$(count_tasks) workers=$(count_workers) before=$(available)
+# httpc holds the connections until its standard input ends, that is until we close 9
 mkfifo "$work/hold"
-helper httpc idle -n "$n" -f / -t 120 <"$work/hold" >"$work/idle"
+exec 9<>"$work/hold"
+helper "$tools/httpc" idle -n "$n" -f / -t 120 <"$work/hold" >"$work/idle" 9>&-
 idle=$helper
-exec 9>"$work/hold"
 wait_for 120 test -s "$work/idle" || fail "no $n connections in 120 s"
 grep -q "complete=$n " "$work/idle" || fail "$(cat "$work/idle")"
-wait_for 5 eval "[ \$(established) = $n ]" || fail "$(established) connections instead of $n"
+wait_for 5 eval "[ \$(established) = $n ]" || {
+	ss -Htan "dport = :$port or sport = :$port" | awk '{ print "# " $1 }' | sort | uniq -c
+	fail "$(established) connections instead of $n"
+}
 sleep 0.5
 cost=$(((before - $(available)) * 1024 / n))
 new_tasks=$(($(count_tasks) - tasks)) new_workers=$(($(count_workers) - workers))
