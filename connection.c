@@ -28,7 +28,8 @@
 #include "core/response.h"
 
 #define CONN_BUDGET 4 /* batches of replies per run of a connection's work */
-#define CONN_SWEEP_MS 100 /* a time-out fires at most this late */
+#define CONN_SWEEP_MS 100 /* how often time-outs are looked at */
+#define CONN_JUDGE_MAX 256 /* connections judged before the shard's lock is let go */
 #define CONN_PAGES_MIN 16384 /* bodies from this size on go by page reference */
 #define CONN_BUFFER_MIN 1024 /* first size of a request buffer */
 
@@ -44,6 +45,7 @@
  * @pages: a large body after them, in the vmalloc area
  * @pages_left: bytes of it that TCP has not taken
  * @used: bytes in use at @heads
+ * @req: the request that is being read or answered; here because it is large for a stack
  * @heads: where the replies' heads are written
  */
 struct conn_tx {
@@ -54,6 +56,7 @@ struct conn_tx {
 	const u8 *pages;
 	u64 pages_left;
 	u32 used;
+	struct khttpd_request req;
 	char heads[];
 };
 
@@ -71,6 +74,8 @@ static_assert(TX_HEADS >= KHTTPD_MAX_REPLY_HEAD);
  * @verdict: enum conn_verdict; read by the work without the lock
  * @closing: the last reply was planned; all further input is thrown away
  * @shut: and our side of the connection was shut
+ * @last: it was shed: the next reply is the last
+ * @una: in CONN_SEND, the first byte that the peer had not acknowledged at @since
  * @requests: replies planned so far
  * @peer: its address's counter
  * @tx: NULL unless replies wait to be taken by TCP
@@ -86,6 +91,8 @@ struct khttpd_conn {
 	u8 verdict;
 	bool closing;
 	bool shut;
+	bool last;
+	u32 una;
 	u32 requests;
 	struct khttpd_peer *peer;
 	struct conn_tx *tx;
@@ -96,7 +103,7 @@ struct khttpd_conn {
 enum conn_rx_stop {
 	CONN_RX_ALL, /* it did not: all was taken */
 	CONN_RX_FULL, /* no room for another reply in this batch */
-	CONN_RX_BUFFER, /* the reader wants a larger buffer */
+	CONN_RX_BUFFER, /* the reader wants a larger buffer: see conn_wants_buffer() */
 };
 
 /* What one run of the work carries through read_sock() to the actor. */
@@ -120,6 +127,12 @@ enum conn_next {
 static struct kmem_cache *conn_cache;
 static struct kmem_cache *conn_tx_cache;
 
+/*
+ * One batch is kept for each CPU, because most runs need one for a moment and the allocator
+ * would zero it each time (init_on_alloc). Exchanged atomically, by works and at module exit.
+ */
+static DEFINE_PER_CPU(struct conn_tx *, conn_tx_spare);
+
 /* The date is written once a second and CPU. Process context; preemption off while in use. */
 static DEFINE_PER_CPU(struct khttpd_clock, conn_clock);
 
@@ -135,6 +148,15 @@ int khttpd_conn_caches_create(void)
 
 void khttpd_conn_caches_destroy(void)
 {
+	struct conn_tx **spare;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		spare = per_cpu_ptr(&conn_tx_spare, cpu);
+		if (*spare)
+			kmem_cache_free(conn_tx_cache, *spare);
+		*spare = NULL;
+	}
 	kmem_cache_destroy(conn_tx_cache);
 	kmem_cache_destroy(conn_cache);
 }
@@ -192,7 +214,8 @@ static void conn_state_change(struct sock *sk)
 
 /*
  * Enter @phase, or start its time anew when @progress was made in it. The work alone changes
- * phases; doing so voids a verdict that others reached on the old one.
+ * phases; doing so voids a verdict that others reached on the old one, except that a connection
+ * that was shed still goes after its next reply. Once the shard stops, the work must run again.
  */
 static void conn_enter(struct khttpd_conn *c, enum conn_phase phase, bool progress)
 {
@@ -200,13 +223,17 @@ static void conn_enter(struct khttpd_conn *c, enum conn_phase phase, bool progre
 
 	if (c->phase == phase && !progress)
 		return;
+	c->una = tcp_sk(c->sock->sk)->snd_una;
 	spin_lock(&shard->lock);
 	c->phase = phase;
 	c->since = jiffies;
-	if (c->verdict != CONN_STOP) {
+	if (c->verdict != CONN_STAY) {
+		c->last |= c->verdict == CONN_SHED;
 		WRITE_ONCE(c->verdict, CONN_STAY);
-		list_move_tail(&c->node, &shard->queue[phase]);
 	}
+	list_move_tail(&c->node, &shard->queue[phase]);
+	if (shard->stopping)
+		conn_kick(c);
 	spin_unlock(&shard->lock);
 }
 
@@ -235,27 +262,48 @@ static unsigned int conn_timeout_ms(enum conn_phase phase)
 	}
 }
 
+/* Judge what has expired in the queue of @phase; false if there may be more. */
+static bool shard_expire(struct khttpd_shard *shard, enum conn_phase phase)
+{
+	unsigned long limit = msecs_to_jiffies(conn_timeout_ms(phase));
+	unsigned int budget = CONN_JUDGE_MAX;
+	struct khttpd_conn *c, *tmp;
+
+	lockdep_assert_held(&shard->lock);
+	list_for_each_entry_safe(c, tmp, &shard->queue[phase], node) {
+		if (time_before(jiffies, c->since + limit))
+			return true; /* the rest entered later */
+		if (!budget--)
+			return false;
+		conn_judge(c, CONN_EXPIRED);
+	}
+	return true;
+}
+
 static void shard_sweep(struct work_struct *work)
 {
 	struct khttpd_shard *shard = container_of(work, struct khttpd_shard, sweep.work);
-	struct khttpd_conn *c, *tmp;
-	unsigned long limit;
+	enum conn_phase phase = 0;
 	bool again;
-	int phase;
 
-	spin_lock(&shard->lock);
-	for (phase = 0; phase < CONN_PHASES; phase++) {
-		limit = msecs_to_jiffies(conn_timeout_ms(phase));
-		list_for_each_entry_safe(c, tmp, &shard->queue[phase], node) {
-			if (time_before(jiffies, c->since + limit))
-				break; /* the rest entered later */
-			conn_judge(c, CONN_EXPIRED);
-		}
+	while (phase < CONN_PHASES) {
+		spin_lock(&shard->lock);
+		if (shard_expire(shard, phase))
+			phase++;
+		spin_unlock(&shard->lock);
+		cond_resched();
 	}
+	spin_lock(&shard->lock);
 	again = shard->conns;
 	spin_unlock(&shard->lock);
 	if (again)
 		queue_delayed_work(shard->srv->wq, &shard->sweep, msecs_to_jiffies(CONN_SWEEP_MS));
+}
+
+static struct khttpd_conn *shard_longest_idle(struct khttpd_shard *shard)
+{
+	lockdep_assert_held(&shard->lock);
+	return list_first_entry_or_null(&shard->queue[CONN_IDLE], struct khttpd_conn, node);
 }
 
 /* Make room: the connection that has been idle longest, of all shards, is to close. */
@@ -269,7 +317,7 @@ static bool conn_shed(struct khttpd_server *srv)
 	for (i = 0; i < srv->n_shards; i++) {
 		shard = &srv->shard[i];
 		spin_lock(&shard->lock);
-		c = list_first_entry_or_null(&shard->queue[CONN_IDLE], struct khttpd_conn, node);
+		c = shard_longest_idle(shard);
 		if (c && (!oldest || time_before(c->since, since))) {
 			oldest = shard;
 			since = c->since;
@@ -279,7 +327,7 @@ static bool conn_shed(struct khttpd_server *srv)
 	if (!oldest)
 		return false;
 	spin_lock(&oldest->lock);
-	c = list_first_entry_or_null(&oldest->queue[CONN_IDLE], struct khttpd_conn, node);
+	c = shard_longest_idle(oldest);
 	if (c)
 		conn_judge(c, CONN_SHED);
 	spin_unlock(&oldest->lock);
@@ -297,17 +345,32 @@ void khttpd_shard_init(struct khttpd_shard *shard, struct khttpd_server *srv)
 	INIT_DELAYED_WORK(&shard->sweep, shard_sweep);
 }
 
+/*
+ * Every connection's work runs at least once after @stopping is set: those in a phase's queue
+ * are kicked here, those with a verdict have been kicked, and a work that is running and has
+ * not seen the flag either leaves the connection where it was or passes conn_enter().
+ */
 void khttpd_shard_stop(struct khttpd_shard *shard)
 {
+	unsigned int budget;
 	struct khttpd_conn *c;
-	int phase;
+	int phase = 0;
 
 	spin_lock(&shard->lock);
-	for (phase = 0; phase < CONN_LEAVING; phase++)
-		list_splice_tail_init(&shard->queue[phase], &shard->queue[CONN_LEAVING]);
-	list_for_each_entry(c, &shard->queue[CONN_LEAVING], node) {
-		WRITE_ONCE(c->verdict, CONN_STOP);
-		conn_kick(c);
+	WRITE_ONCE(shard->stopping, true);
+	while (phase < CONN_PHASES) {
+		for (budget = CONN_JUDGE_MAX; budget; budget--) {
+			c = list_first_entry_or_null(&shard->queue[phase], struct khttpd_conn,
+						     node);
+			if (!c)
+				break;
+			conn_judge(c, CONN_EXPIRED);
+		}
+		if (budget)
+			phase++;
+		spin_unlock(&shard->lock);
+		cond_resched();
+		spin_lock(&shard->lock);
 	}
 	spin_unlock(&shard->lock);
 }
@@ -316,7 +379,7 @@ void khttpd_shard_stop(struct khttpd_shard *shard)
 
 static struct khttpd_conn *conn_alloc(struct khttpd_shard *shard)
 {
-	struct khttpd_conn *c = kmem_cache_zalloc(conn_cache, GFP_KERNEL);
+	struct khttpd_conn *c = kmem_cache_zalloc(conn_cache, GFP_KERNEL | __GFP_NOWARN);
 
 	if (!c)
 		return NULL;
@@ -341,7 +404,9 @@ static void conn_free(struct khttpd_conn *c)
 static int conn_admit(struct khttpd_conn *c, const struct sock *sk)
 {
 	struct khttpd_server *srv = c->shard->srv;
+	int max = READ_ONCE(khttpd_params.max_conns);
 	struct khttpd_peer *peer;
+	int over;
 
 	peer = khttpd_peer_get(&srv->peers, sk, READ_ONCE(khttpd_params.max_conns_per_ip));
 	if (IS_ERR(peer)) {
@@ -350,12 +415,25 @@ static int conn_admit(struct khttpd_conn *c, const struct sock *sk)
 		return PTR_ERR(peer);
 	}
 	c->peer = peer;
-	if (atomic_read(&srv->conns) > READ_ONCE(khttpd_params.max_conns)) {
-		pr_warn_ratelimited("max_conns reached\n");
-		if (!conn_shed(srv))
-			return -EBUSY;
-	}
-	return 0;
+
+	over = atomic_read(&srv->conns) - max;
+	if (over <= 0)
+		return 0;
+	pr_warn_ratelimited("max_conns reached\n");
+	/*
+	 * The one that is shed leaves a little later, and not before it has answered what it was
+	 * asked meanwhile: the new one comes in on credit, and the credit is limited.
+	 */
+	return conn_shed(srv) && over <= max / 16 + 16 ? 0 : -EBUSY;
+}
+
+static void conn_tx_put(struct khttpd_conn *c)
+{
+	struct conn_tx *tx = this_cpu_xchg(conn_tx_spare, c->tx);
+
+	c->tx = NULL;
+	if (tx)
+		kmem_cache_free(conn_tx_cache, tx);
 }
 
 static void conn_io(struct work_struct *work);
@@ -376,6 +454,8 @@ int khttpd_conn_start(struct khttpd_shard *shard, struct socket *sock)
 	c->sock = sock;
 	INIT_WORK(&c->io, conn_io);
 
+	/* Whoever finds the connection once it is in the queue, its work waits for this lock. */
+	lock_sock(sk);
 	spin_lock(&shard->lock);
 	c->phase = CONN_FIRST;
 	c->since = jiffies;
@@ -392,6 +472,7 @@ int khttpd_conn_start(struct khttpd_shard *shard, struct socket *sock)
 	/* Bytes, FIN or RST may have come before the callbacks. */
 	conn_kick(c);
 	write_unlock_bh(&sk->sk_callback_lock);
+	release_sock(sk);
 	return 0;
 }
 
@@ -421,7 +502,7 @@ static void conn_close(struct khttpd_conn *c)
 	cancel_work(&c->io);
 	sock_release(c->sock);
 	if (c->tx)
-		kmem_cache_free(conn_tx_cache, c->tx);
+		conn_tx_put(c);
 	kfree(c->reader.buf);
 	conn_free(c);
 }
@@ -443,7 +524,8 @@ static void conn_read_clock(struct khttpd_clock *clock)
 
 static bool conn_tx_full(const struct conn_tx *tx, u32 head_room)
 {
-	return tx->pages_left || tx->n_vec > 2 * (TX_REPLIES - 1) || TX_HEADS - tx->used < head_room;
+	return tx->pages_left || tx->n_vec > 2 * (TX_REPLIES - 1) ||
+	       TX_HEADS - tx->used < head_room;
 }
 
 static void conn_tx_add(struct conn_tx *tx, const void *p, size_t len)
@@ -486,14 +568,17 @@ static void conn_answer(struct conn_rx *rx, struct khttpd_request *req)
 
 /* ---------------------------------------------------------------- receiving */
 
-/* Feed @len bytes to the reader; returns how many it took. Does not sleep: see conn_actor(). */
+/*
+ * Feed @len bytes, or none, to the reader; returns how many it took: all, or @rx->stop says why
+ * not. Does not sleep: see conn_actor().
+ */
 static size_t conn_feed(struct conn_rx *rx, const u8 *data, size_t len)
 {
 	struct khttpd_conn *c = rx->c;
-	struct khttpd_request req;
+	struct khttpd_request *req = &c->tx->req;
 	size_t done = 0, used;
 
-	while (done < len) {
+	do {
 		if (c->closing)
 			return len;
 		if (conn_tx_full(c->tx, c->shard->srv->head_room)) {
@@ -501,7 +586,7 @@ static size_t conn_feed(struct conn_rx *rx, const u8 *data, size_t len)
 			break;
 		}
 		switch (khttpd_reader_feed(&c->reader, &rx->limits, data + done, len - done, &used,
-					   &req)) {
+					   req)) {
 		case KHTTPD_READ_MORE:
 			return len;
 		case KHTTPD_READ_BUFFER:
@@ -509,9 +594,9 @@ static size_t conn_feed(struct conn_rx *rx, const u8 *data, size_t len)
 			return done + used;
 		case KHTTPD_READ_REQUEST:
 			done += used;
-			conn_answer(rx, &req);
+			conn_answer(rx, req);
 		}
-	}
+	} while (done < len);
 	return done;
 }
 
@@ -524,21 +609,15 @@ static int conn_actor(read_descriptor_t *desc, struct sk_buff *skb, unsigned int
 {
 	struct conn_rx *rx = desc->arg.data;
 	struct skb_seq_state st;
-	size_t used = 0, took;
+	size_t used = 0;
 	const u8 *data;
 	unsigned int n;
 
-	if (rx->stop)
-		return 0;
 	skb_prepare_seq_read(skb, offset, offset + len, &st);
-	while ((n = skb_seq_read(used, &data, &st))) {
-		took = conn_feed(rx, data, n);
-		used += took;
-		if (rx->stop) {
-			skb_abort_seq_read(&st);
-			break;
-		}
-	}
+	/* A block may reach beyond the end that was asked for. */
+	while (used < len && !rx->stop && (n = skb_seq_read(used, &data, &st)))
+		used += conn_feed(rx, data, min_t(size_t, n, len - used));
+	skb_abort_seq_read(&st);
 	return used;
 }
 
@@ -551,7 +630,16 @@ static int conn_discard_actor(read_descriptor_t *desc, struct sk_buff *skb, unsi
 static int conn_read_sock(struct khttpd_conn *c, void *data, sk_read_actor_t actor)
 {
 	read_descriptor_t desc = { .arg.data = data, .count = 1 };
+	struct tcp_sock *tp = tcp_sk(c->sock->sk);
 
+	/*
+	 * tcp_read_sock() would stop for ever at a byte marked urgent. HTTP knows no urgent data:
+	 * drop the mark, as tcp_recvmsg() does behind it, and so read the byte like any other.
+	 */
+	if (unlikely(tp->urg_data)) {
+		WRITE_ONCE(tp->urg_data, 0);
+		tcp_fast_path_check(c->sock->sk);
+	}
 	return c->sock->ops->read_sock(c->sock->sk, &desc, actor);
 }
 
@@ -561,12 +649,18 @@ static bool conn_eof(const struct sock *sk)
 	return sk->sk_shutdown & RCV_SHUTDOWN && skb_queue_empty(&sk->sk_receive_queue);
 }
 
+static bool conn_wants_buffer(const struct khttpd_conn *c)
+{
+	return c->reader.want > c->reader.buf_size;
+}
+
 /* Give the reader the buffer that it wants; its size is bounded by 2 * max_head. */
 static bool conn_grow_buffer(struct khttpd_conn *c)
 {
 	struct khttpd_reader *r = &c->reader;
 	size_t size = roundup_pow_of_two(max_t(u32, r->want, CONN_BUFFER_MIN));
-	char *buf = krealloc(r->buf, size, GFP_KERNEL);
+	/* A peer decides how many of these there are: fail rather than make room by force. */
+	char *buf = krealloc(r->buf, size, GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 
 	if (!buf)
 		return false;
@@ -629,7 +723,9 @@ static bool conn_tx_get(struct khttpd_conn *c)
 
 	if (tx)
 		return true;
-	tx = kmem_cache_alloc(conn_tx_cache, GFP_KERNEL);
+	tx = this_cpu_xchg(conn_tx_spare, NULL);
+	if (!tx)
+		tx = kmem_cache_alloc(conn_tx_cache, GFP_KERNEL | __GFP_NOWARN);
 	if (!tx)
 		return false;
 	tx->n_vec = 0;
@@ -644,14 +740,13 @@ static bool conn_tx_get(struct khttpd_conn *c)
 /* An idle connection keeps neither the reply batch nor the request buffer. */
 static void conn_trim(struct khttpd_conn *c)
 {
-	if (c->tx && !c->tx->bytes && !c->tx->pages_left) {
-		kmem_cache_free(conn_tx_cache, c->tx);
-		c->tx = NULL;
-	}
+	if (c->tx && !c->tx->bytes && !c->tx->pages_left)
+		conn_tx_put(c);
 	if (c->reader.buf && (c->closing || khttpd_reader_idle(&c->reader))) {
 		kfree(c->reader.buf);
 		c->reader.buf = NULL;
 		c->reader.buf_size = 0;
+		c->reader.want = 0;
 	}
 }
 
@@ -664,7 +759,7 @@ static void conn_shut(struct khttpd_conn *c)
 
 	c->shut = true;
 	WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
-	tcp_shutdown(sk, SEND_SHUTDOWN);
+	sk->sk_prot->shutdown(sk, SEND_SHUTDOWN);
 }
 
 /*
@@ -706,10 +801,10 @@ static enum conn_next conn_settle(struct conn_rx *rx)
 /* End the request that is being read with an error of our own making. */
 static void conn_fail(struct conn_rx *rx, u16 status)
 {
-	struct khttpd_request req;
+	struct khttpd_request *req = &rx->c->tx->req;
 
-	khttpd_reader_fail(&rx->c->reader, status, &req);
-	conn_answer(rx, &req);
+	khttpd_reader_fail(&rx->c->reader, status, req);
+	conn_answer(rx, req);
 }
 
 /* One run: answer what is there, within the budget. The socket is locked. */
@@ -722,15 +817,27 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 	struct conn_rx rx;
 	int err;
 
-	if (verdict == CONN_STOP || sk->sk_err || sk->sk_state == TCP_CLOSE)
+	if (sk->sk_err || sk->sk_state == TCP_CLOSE)
 		return CONN_CLOSE;
-	if (verdict == CONN_EXPIRED && c->phase >= CONN_SEND)
-		return c->phase == CONN_SEND ? CONN_ABORT : CONN_CLOSE;
+	if (READ_ONCE(c->shard->stopping)) {
+		/* Unread input would turn the FIN into a RST, and lose replies on their way. */
+		conn_read_sock(c, NULL, conn_discard_actor);
+		return CONN_CLOSE;
+	}
+	if (verdict == CONN_EXPIRED && c->phase == CONN_LINGER)
+		return CONN_CLOSE;
+	if (verdict == CONN_EXPIRED && c->phase == CONN_SEND) {
+		if (tcp_sk(sk)->snd_una == c->una)
+			return CONN_ABORT;
+		/* The peer takes what TCP has, if slowly. */
+		conn_enter(c, CONN_SEND, true);
+		verdict = CONN_STAY;
+	}
 	rx.c = c;
 	rx.limits.max_head = READ_ONCE(khttpd_params.max_head);
 	rx.limits.max_target = READ_ONCE(khttpd_params.max_target);
 	rx.limits.max_body = READ_ONCE(khttpd_params.max_body);
-	rx.last = verdict != CONN_STAY;
+	rx.last = verdict != CONN_STAY || c->last;
 	rx.planned = 0;
 	rx.stop = CONN_RX_FULL; /* nothing was read yet */
 
@@ -754,17 +861,23 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 		}
 		if (!conn_tx_get(c))
 			return CONN_ABORT;
-		if (rx.stop == CONN_RX_BUFFER && !conn_grow_buffer(c)) {
-			conn_fail(&rx, 503);
-			continue;
-		}
 		rx.stop = CONN_RX_ALL;
+		if (conn_wants_buffer(c)) {
+			if (!conn_grow_buffer(c)) {
+				conn_fail(&rx, 503);
+				continue;
+			}
+			/* The reader may have all that it needs now; the socket need not have more. */
+			conn_feed(&rx, (const u8 *)"", 0);
+			if (rx.stop)
+				continue;
+		}
 		if (conn_read_sock(c, &rx, conn_actor) < 0)
 			return CONN_CLOSE;
-		/* Nothing is planned if the next reply would be the last and we are not closing. */
-		if (rx.stop == CONN_RX_ALL && verdict == CONN_EXPIRED && !c->closing &&
+		/* Here the head of a request has come, but not in time. */
+		if (rx.stop == CONN_RX_ALL && verdict != CONN_STAY && !c->closing &&
 		    !khttpd_reader_idle(&c->reader))
-			conn_fail(&rx, 408);
+			conn_fail(&rx, verdict == CONN_EXPIRED ? 408 : 503);
 	}
 }
 

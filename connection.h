@@ -38,7 +38,6 @@ enum conn_verdict {
 	CONN_STAY,
 	CONN_EXPIRED, /* the phase's time is up; void once the phase changes */
 	CONN_SHED, /* room is needed: close after what was already asked for */
-	CONN_STOP, /* the module goes: close now */
 };
 
 /**
@@ -47,9 +46,10 @@ enum conn_verdict {
  * @listener: SO_REUSEPORT socket; its callbacks stay the kernel's own
  * @acceptor: kthread that blocks in kernel_accept(); a task reference is held
  * @lock: protects @queue, @conns and, of its connections, @node, @since, writing @phase and
- *	@verdict. Process context only, taken last
+ *	@verdict. Process context only; taken inside the socket's lock
  * @queue: connections by phase, oldest first; the last one holds those with a verdict
  * @conns: connections in @queue
+ * @stopping: the module goes: every connection is to close; read by works without the lock
  * @sweep: looks for expired connections; queued while there are connections
  */
 struct khttpd_shard {
@@ -59,6 +59,7 @@ struct khttpd_shard {
 	spinlock_t lock;
 	struct list_head queue[CONN_PHASES + 1];
 	unsigned int conns;
+	bool stopping;
 	struct delayed_work sweep;
 };
 
@@ -96,7 +97,7 @@ void khttpd_conn_caches_destroy(void);
  * @sock: the socket; owned by the connection on success only
  *
  * Context: the shard's accept kthread.
- * Return: 0, -ENOMEM, -EBUSY (a limit is reached) or -ENOTCONN (the peer has gone).
+ * Return: 0, -ENOMEM or -EBUSY: a limit is reached.
  */
 int khttpd_conn_start(struct khttpd_shard *shard, struct socket *sock);
 

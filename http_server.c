@@ -62,14 +62,16 @@ static int listener_create(struct net *net, struct sockaddr_storage *addr, struc
 
 /*
  * Open one shard's listener. The first one binds before SO_REUSEPORT is set on it, so that a
- * port that anybody else has is -EADDRINUSE even if he would share it. What is set here is
- * inherited by the accepted sockets.
+ * port that anybody else has is -EADDRINUSE even if he would share it. Once several shards
+ * share it, a later process of the same user could join them: SO_REUSEPORT has no other guard.
+ * What is set here is inherited by the accepted sockets.
  */
 static int listener_open(struct khttpd_shard *shard, struct net *net, struct sockaddr_storage *addr,
-			 unsigned int backlog, bool first)
+			 unsigned int backlog)
 {
 	struct socket *sock;
 	struct sock *sk;
+	bool first = shard == shard->srv->shard, share = shard->srv->n_shards > 1;
 	int err;
 
 	err = listener_create(net, addr, &sock);
@@ -92,7 +94,8 @@ static int listener_open(struct khttpd_shard *shard, struct net *net, struct soc
 							sizeof(struct sockaddr_in));
 	if (err)
 		goto release;
-	sock_set_reuseport(sk);
+	if (share)
+		sock_set_reuseport(sk);
 	err = kernel_listen(sock, backlog);
 	if (err)
 		goto release;
@@ -114,7 +117,7 @@ static void listener_close(struct khttpd_shard *shard)
 
 /*
  * Blocks in accept. kthread_stop() makes the wait return (it sets TIF_NOTIFY_SIGNAL); signals
- * are ignored, as in every kthread.
+ * are ignored, as in every kthread. It may end by itself: khttpd_server has a task reference.
  */
 static int acceptor_run(void *data)
 {
@@ -127,6 +130,9 @@ static int acceptor_run(void *data)
 		if (!err) {
 			if (khttpd_conn_start(shard, sock))
 				sock_release(sock);
+		} else if (err == -EINVAL) {
+			pr_err("a listener was shut down from outside; its shard accepts no more\n");
+			break;
 		} else if (err != -EINTR && err != -ERESTARTSYS && err != -ECONNABORTED) {
 			/* No memory, or nothing that passes by itself: do not spin. */
 			schedule_timeout_interruptible(msecs_to_jiffies(ACCEPT_BACKOFF_MS));
@@ -163,7 +169,8 @@ static u32 server_head_room(const struct khttpd_site *site)
 
 	for (i = 0; i < site->n_resources; i++)
 		for (j = 0; j < site->resources[i].n_variants; j++)
-			longest = max(longest, site->resources[i].variants[j].fields.len);
+			longest = max3(longest, site->resources[i].variants[j].fields.len,
+				       site->resources[i].variants[j].fields_304.len);
 	return KHTTPD_MAX_REPLY_HEAD - KHTTPD_MAX_FIELD_GROUP + longest;
 }
 
@@ -184,7 +191,7 @@ static int server_listen(struct khttpd_server *srv, const struct khttpd_config *
 	}
 	cpu = cpumask_first(cpu_online_mask);
 	for (i = 0; i < srv->n_shards; i++) {
-		err = listener_open(&srv->shard[i], net, &addr, config->backlog, !i);
+		err = listener_open(&srv->shard[i], net, &addr, config->backlog);
 		if (err) {
 			pr_err("cannot listen on %pISpc: error %d%s\n", &addr, err,
 			       err == -EADDRINUSE ? ", the port is in use" : "");

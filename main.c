@@ -68,9 +68,9 @@ static const struct kernel_param_ops bounded_ops = {
 	.get = bounded_get,
 };
 
-#define BOUNDED(name, var, lo, hi, mode, text)                                               \
+#define BOUNDED(name, var, lo, hi, mode, text)                                                     \
 	static const struct bounded bounded_##name = { .value = (var), .min = (lo), .max = (hi) }; \
-	module_param_cb(name, &bounded_ops, (void *)&bounded_##name, mode);                  \
+	module_param_cb(name, &bounded_ops, (void *)&bounded_##name, mode);                        \
 	MODULE_PARM_DESC(name, text)
 
 #define TUNABLE(name, lo, hi, text) BOUNDED(name, &khttpd_params.name, lo, hi, 0644, text)

@@ -65,7 +65,7 @@ again:
 	peer = peer_find(bucket, &addr);
 	if (!peer && !fresh) {
 		spin_unlock(&peers->lock);
-		fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
+		fresh = kmalloc(sizeof(*fresh), GFP_KERNEL | __GFP_NOWARN);
 		if (!fresh)
 			return ERR_PTR(-ENOMEM);
 		fresh->addr = addr;
