@@ -198,22 +198,65 @@ static void no_part_of_a_date_is_a_date(void **state)
 			assert_false(parse(texts[i], len, NOW, &t));
 }
 
-static void any_byte_of_a_date_can_be_wrong_without_harm(void **state)
+static bool is_letter(char c)
 {
-	char text[KHTTPD_DATE_LEN];
+	return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Only a digit may stand for a digit, a letter for a letter, a digit or space for asctime's space. */
+static void separators_and_digits_must_be_what_they_are(void **state)
+{
+	static const char *const texts[] = {
+		"Sun, 06 Nov 1994 08:49:37 GMT",
+		"Sunday, 06-Nov-94 08:49:37 GMT",
+		"Sun Nov  6 08:49:37 1994",
+	};
+	char text[40];
 	s64 t;
 
 	(void)state;
-	for (u32 i = 0; i < KHTTPD_DATE_LEN; i++) {
-		for (u32 c = 0; c < 256; c++) {
-			memcpy(text, "Sun, 06 Nov 1994 08:49:37 GMT", sizeof(text));
-			text[i] = c;
-			/* only a digit can stand for another digit, a letter for a letter */
-			if (parse(text, sizeof(text), NOW, &t))
-				assert_true(c == (u8) "Sun, 06 Nov 1994 08:49:37 GMT"[i] ||
-					    (c >= '0' && c <= '9') || (c >= 'A' && c <= 'z'));
+	for (u32 i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		size_t len = strlen(texts[i]);
+
+		for (size_t j = 0; j < len; j++) {
+			char was = texts[i][j];
+
+			for (u32 c = 0; c < 256; c++) {
+				memcpy(text, texts[i], len);
+				text[j] = c;
+				if ((char)c == was || !parse(text, len, NOW, &t))
+					continue;
+				engine_check((is_digit(was) && is_digit(c)) ||
+						     (is_letter(was) && is_letter(c)) ||
+						     (i == 2 && j == 8 && is_digit(c)),
+					     "'%s' with %u at %zu", texts[i], c, j);
+			}
 		}
 	}
+}
+
+static void every_weekday_of_rfc850_is_known_and_nothing_else(void **state)
+{
+	static const char *const days[] = { "Monday", "Tuesday",  "Wednesday", "Thursday",
+					    "Friday", "Saturday", "Sunday" };
+	char text[64];
+
+	(void)state;
+	for (u32 i = 0; i < 7; i++) {
+		/* 1994-11-07 was a Monday */
+		snprintf(text, sizeof(text), "%s, %02u-Nov-94 08:49:37 GMT", days[i], 7 + i);
+		expect(text, EXAMPLE + (i + 1) * 86400);
+		text[strlen(days[i]) - 1] = 'x';
+		refuse(text);
+	}
+	refuse("Sun, 06-Nov-94 08:49:37 GMT");
+	refuse(", 06-Nov-94 08:49:37 GMT");
+	refuse("Sundayday, 06-Nov-94 08:49:37 GMT");
 }
 
 int main(void)
@@ -227,7 +270,8 @@ int main(void)
 		cmocka_unit_test(two_digit_years_lie_at_most_50_years_ahead),
 		cmocka_unit_test(invalid_dates_are_refused),
 		cmocka_unit_test(no_part_of_a_date_is_a_date),
-		cmocka_unit_test(any_byte_of_a_date_can_be_wrong_without_harm),
+		cmocka_unit_test(separators_and_digits_must_be_what_they_are),
+		cmocka_unit_test(every_weekday_of_rfc850_is_known_and_nothing_else),
 	};
 
 	seed = unit_seed();
