@@ -23,6 +23,7 @@ static const char usage[] =
 	"  -a ADDRESS (127.0.0.1)  -p PORT (8081)  -f PATH (/large.bin)\n"
 	"  -n CLIENTS (1)          -c AT_A_TIME (all)  -g GOAL: enough complete ones (all)\n"
 	"  -s BYTES: range to fetch, 0 = everything (0)\n"
+	"  -e: half-close after the request, so that the server closes as soon as it has answered\n"
 	"  -b BYTES: receive buffer  -t SECONDS: give up (30)  -w FILE\n"
 	"Exit status: 0 if the goal was reached and no byte was wrong, 1 if not, 2 usage\n";
 
@@ -57,6 +58,7 @@ static struct {
 	unsigned int port;
 	const char *path, *wait_file;
 	unsigned long n, at_a_time, goal, size, rcvbuf, seconds;
+	bool half_close;
 } opt = { .port = 8081, .path = "/large.bin", .n = 1, .seconds = 30 };
 
 static struct client *clients;
@@ -144,6 +146,10 @@ static void send_request(struct client *c)
 		       range, opt.mode == FETCH ? "Connection: close\r\n" : "");
 	/* A new connection has room for a few hundred bytes; anything else is an error. */
 	if (send(c->fd, request, len, MSG_NOSIGNAL) != len) {
+		finish(c, ERROR);
+		return;
+	}
+	if (opt.half_close && shutdown(c->fd, SHUT_WR)) {
 		finish(c, ERROR);
 		return;
 	}
@@ -336,7 +342,7 @@ static void parse_options(int argc, char **argv)
 		die("no such command: %s\n%s", argv[1], usage);
 	argc--;
 	argv++;
-	while ((o = getopt(argc, argv, "a:p:f:n:c:g:s:b:t:w:")) != -1) {
+	while ((o = getopt(argc, argv, "a:p:f:n:c:g:s:b:t:w:e")) != -1) {
 		unsigned long v = optarg ? strtoul(optarg, NULL, 10) : 0;
 
 		switch (o) {
@@ -349,6 +355,7 @@ static void parse_options(int argc, char **argv)
 		case 's': opt.size = v; break;
 		case 'b': opt.rcvbuf = v; break;
 		case 't': opt.seconds = v; break;
+		case 'e': opt.half_close = true; break;
 		case 'w': opt.wait_file = optarg; break;
 		default: die("%s", usage);
 		}
