@@ -3,7 +3,7 @@
 # mem: 768
 # timeout: 1500
 #
-# usage: guest.sh REPEATS PERIOD "ENGINES" "CASES"
+# usage: guest.sh PERIOD "ENGINES" "CASE:REPEATS..."
 # Records of fields with tabs between them; other lines are for people:
 #   fact NAME VALUE
 #   run ENGINE CASE REPEAT REQUESTS MICROSECONDS ERRORS
@@ -12,7 +12,7 @@
 set -euo pipefail
 shopt -s extglob
 here=$(cd "$(dirname "$0")" && pwd)
-repeats=$1 period=$2 engines=$3 cases=$4
+period=$1 engines=$2 cases=$3
 kt=/kt
 work=/run/bench
 www=$work/www
@@ -131,6 +131,7 @@ for size in 102400 1048576; do head -c $size /dev/urandom >$www/$size; done
 
 running=
 for case in $cases; do
+	repeats=${case#*:} case=${case%:*}
 	object=$(object_of "$case")
 	if [ "$object" != "$running" ]; then
 		[ -z "$running" ] || for e in $engines; do "stop_$e"; done
