@@ -221,7 +221,7 @@ static void conn_enter(struct khttpd_conn *c, enum conn_phase phase, bool progre
 {
 	struct khttpd_shard *shard = c->shard;
 
-	if (c->phase == phase && !progress)
+	if (c->phase == phase && (!progress || c->since == jiffies))
 		return;
 	c->una = tcp_sk(c->sock->sk)->snd_una;
 	spin_lock(&shard->lock);
@@ -469,9 +469,10 @@ int khttpd_conn_start(struct khttpd_shard *shard, struct socket *sock)
 	WRITE_ONCE(sk->sk_data_ready, conn_data_ready);
 	WRITE_ONCE(sk->sk_write_space, conn_write_space);
 	WRITE_ONCE(sk->sk_state_change, conn_state_change);
-	/* Bytes, FIN or RST may have come before the callbacks. */
-	conn_kick(c);
 	write_unlock_bh(&sk->sk_callback_lock);
+	/* Bytes, FIN or RST that came before the callbacks; what comes after the lock calls them. */
+	if (!skb_queue_empty(&sk->sk_receive_queue) || sk->sk_state != TCP_ESTABLISHED)
+		conn_kick(c);
 	release_sock(sk);
 	return 0;
 }

@@ -198,6 +198,28 @@ static bool write_reply(const struct answer *a, const struct khttpd_request *req
 	return true;
 }
 
+/* Where the date is in the head of a 200. */
+#define READY_DATE (sizeof("HTTP/1.1 200 OK\r\nServer: khttpd\r\nDate: ") - 1)
+
+/* What most replies come to: the variant's whole content under its ready head, if that fits. */
+static bool write_ready(const struct answer *a, const struct khttpd_request *req,
+			const struct khttpd_clock *clock, char *head, size_t size,
+			struct khttpd_reply *reply)
+{
+	const struct khttpd_variant *v = a->variant;
+
+	if (a->status != 200 || !v->ready.len || v->ready.len > size || !req->minor || req->close)
+		return false;
+	memcpy(head, v->ready.p, v->ready.len);
+	memcpy(head + READY_DATE, clock->date, KHTTPD_DATE_LEN);
+	reply->status = 200;
+	reply->close = false;
+	reply->head_len = v->ready.len;
+	reply->body = v->body;
+	reply->body_len = req->method == KHTTPD_HEAD ? 0 : v->body_len;
+	return true;
+}
+
 /* --- fields of the request --- */
 
 static bool has_field(const struct khttpd_request *req, enum khttpd_field_id id)
@@ -525,5 +547,19 @@ bool khttpd_reply_plan(const struct khttpd_site *site, const struct khttpd_reque
 	struct answer a = { 0 };
 
 	decide(site, req, clock->seconds, &a);
-	return write_reply(&a, req, clock, head, size, reply);
+	return write_ready(&a, req, clock, head, size, reply) ||
+	       write_reply(&a, req, clock, head, size, reply);
+}
+
+u32 khttpd_reply_ready(const struct khttpd_variant *v, char *head, size_t size)
+{
+	struct khttpd_variant plain = *v;
+	struct answer a = { .status = 200, .variant = &plain, .len = v->body_len };
+	struct khttpd_request req = { .method = KHTTPD_GET, .minor = 1 };
+	struct khttpd_clock clock;
+	struct khttpd_reply reply;
+
+	plain.ready = (struct khttpd_str){ NULL, 0 };
+	memset(clock.date, ' ', sizeof(clock.date));
+	return write_reply(&a, &req, &clock, head, size, &reply) ? reply.head_len : 0;
 }

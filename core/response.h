@@ -55,4 +55,14 @@ bool khttpd_reply_plan(const struct khttpd_site *site, const struct khttpd_reque
 		       const struct khttpd_clock *clock, char *head, size_t size,
 		       struct khttpd_reply *reply);
 
+/**
+ * khttpd_reply_ready() - write the head that a variant's @ready is to hold
+ * @v: the variant, complete but for @ready
+ * @head: where it goes
+ * @size: bytes at @head; KHTTPD_MAX_REPLY_HEAD always suffices
+ *
+ * Return: bytes written; 0 if they do not fit.
+ */
+u32 khttpd_reply_ready(const struct khttpd_variant *v, char *head, size_t size);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "crc32c.h"
 #include "date.h"
+#include "response.h"
 
 static const char page[] =
 	"<!DOCTYPE html>\n"
@@ -74,6 +75,7 @@ static void add_resource(struct khttpd_builtin *b, struct khttpd_str path, struc
 {
 	u32 i = b->site.n_resources++;
 	struct khttpd_variant *v = &b->variants[i];
+	u32 digits;
 	char *p;
 
 	v->coding = KHTTPD_IDENTITY;
@@ -83,14 +85,15 @@ static void add_resource(struct khttpd_builtin *b, struct khttpd_str path, struc
 	p = APPEND(b->etag[i], "\"");
 	p = append_hex(p, khttpd_crc32c(0, body, body_len), 8);
 	p = APPEND(p, "-");
-	p = append_hex(p, body_len, 12);
+	for (digits = 1; body_len >> 4 * digits;)
+		digits++;
+	p = append_hex(p, body_len, digits);
 	p = APPEND(p, "\"");
 	v->etag = (struct khttpd_str){ b->etag[i], p - b->etag[i] };
 
-	/* Always asked for anew: a loaded site replaces these at once. */
 	p = APPEND(b->fields_304[i], "ETag: ");
 	p = append(p, v->etag.p, v->etag.len);
-	p = APPEND(p, "\r\nCache-Control: no-cache\r\n");
+	p = APPEND(p, "\r\n");
 	v->fields_304 = (struct khttpd_str){ b->fields_304[i], p - b->fields_304[i] };
 
 	p = APPEND(b->fields[i], "Content-Type: ");
@@ -101,6 +104,10 @@ static void add_resource(struct khttpd_builtin *b, struct khttpd_str path, struc
 	p = APPEND(p, "\r\nAccept-Ranges: bytes\r\n");
 	p = append(p, v->fields_304.p, v->fields_304.len);
 	v->fields = (struct khttpd_str){ b->fields[i], p - b->fields[i] };
+
+	v->ready = (struct khttpd_str){ NULL, 0 };
+	v->ready = (struct khttpd_str){ b->ready[i],
+					khttpd_reply_ready(v, b->ready[i], sizeof(b->ready[i])) };
 
 	b->resources[i] = (struct khttpd_resource){
 		.path = path,
@@ -114,7 +121,7 @@ void khttpd_builtin_init(struct khttpd_builtin *b, const u8 *large, u64 large_le
 {
 	b->site.resources = b->resources;
 	b->site.n_resources = 0;
-	add_resource(b, KHTTPD_STR("/"), KHTTPD_STR("text/html; charset=utf-8"), (const u8 *)page,
+	add_resource(b, KHTTPD_STR("/"), KHTTPD_STR("text/html"), (const u8 *)page,
 		     sizeof(page) - 1);
 	if (large)
 		add_resource(b, KHTTPD_STR("/large.bin"), KHTTPD_STR("application/octet-stream"),

@@ -25,6 +25,8 @@ enum khttpd_coding {
  *	Accept-Ranges, Content-Encoding, Vary, Cache-Control, ...; not Date, Server, Content-Length,
  *	Content-Range, Connection. At most KHTTPD_MAX_FIELD_GROUP bytes
  * @fields_304: the ready lines of a 304 (RFC 9110, 15.4.5)
+ * @ready: the whole head of a plain 200 to HTTP/1.1, from khttpd_reply_ready(): all that most
+ *	replies need is today's date. Empty: every head is written line by line
  * @body: the content; NULL only if @body_len is 0
  * @body_len: bytes
  */
@@ -33,6 +35,7 @@ struct khttpd_variant {
 	struct khttpd_str etag;
 	struct khttpd_str fields;
 	struct khttpd_str fields_304;
+	struct khttpd_str ready;
 	const u8 *body;
 	u64 body_len;
 };
@@ -85,6 +88,7 @@ struct khttpd_builtin {
 	char etag[2][32];
 	char fields[2][256];
 	char fields_304[2][64];
+	char ready[2][512];
 };
 
 /**

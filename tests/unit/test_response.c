@@ -318,6 +318,57 @@ static void every_error_has_a_reply_that_closes(void **state)
 	}
 }
 
+/* A variant's ready head must be what would have been written, whoever asks, and as tight. */
+static void a_ready_head_changes_no_reply(void **state)
+{
+	const struct khttpd_site *plain_site = fixture_site();
+
+	(void)state;
+	for (u32 i = 0; i < plain_site->n_resources; i++) {
+		struct khttpd_variant v = plain_site->resources[i].variants[0];
+		struct khttpd_resource res = plain_site->resources[i];
+		struct khttpd_site ready_site = { .resources = &res, .n_resources = 1 };
+		char ready[KHTTPD_MAX_REPLY_HEAD];
+
+		v.ready =
+			(struct khttpd_str){ ready, khttpd_reply_ready(&v, ready, sizeof(ready)) };
+		assert_true(v.ready.len > v.fields.len);
+		assert_int_equal(khttpd_reply_ready(&v, ready, v.ready.len - 1), 0);
+		res.n_variants = 1;
+		res.variants = &v;
+		for (u32 kind = 0; kind < 16; kind++) {
+			struct khttpd_request req = { .method = kind & 1 ? KHTTPD_HEAD : KHTTPD_GET,
+						      .minor = kind >> 1 & 1,
+						      .close = kind >> 2 & 1,
+						      .n_fields = kind >> 3 & 1,
+						      .path = res.path,
+						      .target = res.path };
+			struct khttpd_resource one = res;
+			struct khttpd_variant w = v;
+			struct khttpd_site written_site = { .resources = &one, .n_resources = 1 };
+			struct khttpd_reply a, b;
+			char *x, *y;
+
+			req.fields[0] = (struct khttpd_field){ .id = KHTTPD_RANGE,
+							       .value = KHTTPD_STR("bytes=0-0") };
+			w.ready = (struct khttpd_str){ NULL, 0 };
+			one.variants = &w;
+			x = reply_plan(&ready_site, &req, 784111777, KHTTPD_MAX_REPLY_HEAD, &a);
+			y = reply_plan(&written_site, &req, 784111777, KHTTPD_MAX_REPLY_HEAD, &b);
+			assert_non_null(x);
+			assert_non_null(y);
+			assert_int_equal(a.status, b.status);
+			assert_int_equal(a.close, b.close);
+			assert_int_equal(a.head_len, b.head_len);
+			assert_memory_equal(x, y, a.head_len);
+			assert_int_equal(a.body_len, b.body_len);
+			free(x);
+			free(y);
+			assert_null(reply_plan(&ready_site, &req, 0, a.head_len - 1, &a));
+		}
+	}
+}
+
 static void a_head_that_does_not_fit_decides_nothing(void **state)
 {
 	static const char *const paths[] = { "/", "/multi", "/long", "/missing" };
@@ -1162,6 +1213,7 @@ int main(void)
 		cmocka_unit_test(if_range_without_range_does_nothing),
 		cmocka_unit_test(the_built_in_page_is_served),
 		cmocka_unit_test(validators_that_were_sent_are_understood),
+		cmocka_unit_test(a_ready_head_changes_no_reply),
 		cmocka_unit_test(lookup_compares_the_whole_path),
 	};
 
