@@ -267,6 +267,30 @@ def test_clients_do_not_wait_for_each_other(page):
             c.sock.close()
 
 
+def test_pipelining_without_reading_is_held_back(page):
+    """Whoever takes no replies gets no more requests read; nobody else notices."""
+    floods = [Client(rcvbuf=4096) for _ in range(4)]
+    data = request() * 1600
+    try:
+        sent = [0] * len(floods)
+        for c in floods:
+            c.sock.setblocking(False)
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < 0.5:
+            for i, c in enumerate(floods):
+                try:
+                    sent[i] += c.sock.send(data)
+                    quiet_since = time.monotonic()
+                except BlockingIOError:
+                    pass
+                assert sent[i] < 32 << 20, "the server reads on and on"
+            still_serves(page)
+    finally:
+        for c in floods:
+            c.reset()
+    still_serves(page)
+
+
 def test_connection_survives_a_pause_between_requests(page):
     with Client() as c:
         for _ in range(3):

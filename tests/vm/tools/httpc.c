@@ -31,7 +31,7 @@ enum mode { FETCH, IDLE, SLOW };
 enum state { CONNECTING, HEAD, BODY, REST, DONE };
 enum result { RUNNING, COMPLETE, TRUNCATED, WRONG, BAD_HEAD, ERROR, N_RESULTS };
 
-static const char *const result_names[N_RESULTS] = { "unfinished", "complete", "truncated",
+static const char *const result_names[N_RESULTS] = { "unfinished",  "complete", "truncated",
 						     "wrong_bytes", "bad_head", "error" };
 
 struct client {
@@ -55,9 +55,8 @@ static struct {
 		struct sockaddr_in6 in6;
 	} address;
 	socklen_t address_len;
-	unsigned int port;
 	const char *path, *wait_file;
-	unsigned long n, at_a_time, goal, size, rcvbuf, seconds;
+	unsigned long port, n, at_a_time, goal, size, rcvbuf, seconds;
 	bool half_close;
 } opt = { .port = 8081, .path = "/large.bin", .n = 1, .seconds = 30 };
 
@@ -142,8 +141,8 @@ static void send_request(struct client *c)
 			 c->first + opt.size - 1);
 	else
 		c->first = 0;
-	len = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: test\r\n%s%s\r\n", opt.path,
-		       range, opt.mode == FETCH ? "Connection: close\r\n" : "");
+	len = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: test\r\n%s%s\r\n",
+		       opt.path, range, opt.mode == FETCH ? "Connection: close\r\n" : "");
 	/* A new connection has room for a few hundred bytes; anything else is an error. */
 	if (send(c->fd, request, len, MSG_NOSIGNAL) != len) {
 		finish(c, ERROR);
@@ -170,8 +169,8 @@ static bool check_body(struct client *c, const unsigned char *p, size_t len)
 	if (!strcmp(opt.path, "/large.bin") && memcmp(p, want, len)) {
 		while (p[i] == want[i])
 			i++;
-		fprintf(stderr, "httpc: byte %lu is %#x, expected %#x\n", c->first + c->got + i, p[i],
-			want[i]);
+		fprintf(stderr, "httpc: byte %lu is %#x, expected %#x\n", c->first + c->got + i,
+			p[i], want[i]);
 		finish(c, WRONG);
 		return false;
 	}
@@ -327,7 +326,14 @@ static void hold(void)
 
 static void parse_options(int argc, char **argv)
 {
+	static const struct {
+		char letter;
+		unsigned long *value;
+	} numbers[] = { { 'p', &opt.port },   { 'n', &opt.n },	  { 'c', &opt.at_a_time },
+			{ 'g', &opt.goal },   { 's', &opt.size }, { 'b', &opt.rcvbuf },
+			{ 't', &opt.seconds } };
 	const char *address = "127.0.0.1";
+	size_t i;
 	int o;
 
 	if (argc < 2)
@@ -342,23 +348,20 @@ static void parse_options(int argc, char **argv)
 		die("no such command: %s\n%s", argv[1], usage);
 	argc--;
 	argv++;
-	while ((o = getopt(argc, argv, "a:p:f:n:c:g:s:b:t:w:e")) != -1) {
-		unsigned long v = optarg ? strtoul(optarg, NULL, 10) : 0;
-
-		switch (o) {
-		case 'a': address = optarg; break;
-		case 'p': opt.port = v; break;
-		case 'f': opt.path = optarg; break;
-		case 'n': opt.n = v; break;
-		case 'c': opt.at_a_time = v; break;
-		case 'g': opt.goal = v; break;
-		case 's': opt.size = v; break;
-		case 'b': opt.rcvbuf = v; break;
-		case 't': opt.seconds = v; break;
-		case 'e': opt.half_close = true; break;
-		case 'w': opt.wait_file = optarg; break;
-		default: die("%s", usage);
-		}
+	while ((o = getopt(argc, argv, "a:f:w:p:n:c:g:s:b:t:e")) != -1) {
+		for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+			if (numbers[i].letter == o)
+				*numbers[i].value = strtoul(optarg, NULL, 10);
+		if (o == '?')
+			die("%s", usage);
+		else if (o == 'a')
+			address = optarg;
+		else if (o == 'f')
+			opt.path = optarg;
+		else if (o == 'w')
+			opt.wait_file = optarg;
+		else if (o == 'e')
+			opt.half_close = true;
 	}
 	if (optind != argc || !opt.n)
 		die("%s", usage);

@@ -1,5 +1,4 @@
 #!/bin/bash
-# shellcheck disable=SC2119,SC2015
 # The integration suite against the module, on the guest's loopback.
 set -euo pipefail
 # shellcheck source=tests/vm/lib.sh

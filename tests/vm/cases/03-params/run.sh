@@ -1,5 +1,4 @@
 #!/bin/bash
-# shellcheck disable=SC2119,SC2015
 # Parameters: bad values and a port in use fail with the right error and one clear line; run-time changes work.
 set -euo pipefail
 # shellcheck source=tests/vm/lib.sh

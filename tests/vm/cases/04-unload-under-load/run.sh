@@ -1,5 +1,4 @@
 #!/bin/bash
-# shellcheck disable=SC2119,SC2015
 # insmod, wrk with 200 connections, rmmod in the middle of the load; again and again.
 set -euo pipefail
 # shellcheck source=tests/vm/lib.sh

@@ -1,5 +1,4 @@
 #!/bin/bash
-# shellcheck disable=SC2119,SC2015
 # mem: 768
 # 8,000 idle connections cost memory only, and little; rmmod ends them in seconds.
 set -euo pipefail

@@ -1,5 +1,4 @@
 #!/bin/bash
-# shellcheck disable=SC2119,SC2015
 # Signals sent to the server's threads do nothing, and rmmod still works.
 set -euo pipefail
 # shellcheck source=tests/vm/lib.sh

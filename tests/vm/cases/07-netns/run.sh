@@ -1,5 +1,4 @@
 #!/bin/bash
-# shellcheck disable=SC2119,SC2015
 # Loaded in a network namespace: served there and only there, even after its deletion, until rmmod.
 set -euo pipefail
 # shellcheck source=tests/vm/lib.sh

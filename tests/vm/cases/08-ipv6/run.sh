@@ -1,5 +1,4 @@
 #!/bin/bash
-# shellcheck disable=SC2119,SC2015
 # IPv6, IPv4 and what bind= and net.ipv6.bindv6only make of them.
 set -euo pipefail
 # shellcheck source=tests/vm/lib.sh

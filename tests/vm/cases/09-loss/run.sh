@@ -1,5 +1,4 @@
 #!/bin/bash
-# shellcheck disable=SC2119,SC2015
 # timeout: 200
 # Replies arrive although packets are lost: closed sockets must go on retransmitting.
 set -euo pipefail

@@ -1,5 +1,4 @@
 #!/bin/bash
-# shellcheck disable=SC2119,SC2015
 # A CPU goes away and comes back under load; no request fails.
 set -euo pipefail
 # shellcheck source=tests/vm/lib.sh

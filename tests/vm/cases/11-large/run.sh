@@ -1,5 +1,4 @@
 #!/bin/bash
-# shellcheck disable=SC2119,SC2015
 # mem: 768
 # Bodies sent by page reference: slow readers cost no copies, and their pages outlive the module.
 set -euo pipefail
