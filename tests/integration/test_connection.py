@@ -267,6 +267,27 @@ def test_clients_do_not_wait_for_each_other(page):
             c.sock.close()
 
 
+def test_urgent_data_is_data_like_any_other(page):
+    """The urgent mark once stopped reading for good."""
+    with Client() as c:
+        for _ in range(3):
+            c.sock.send(request() * 3, socket.MSG_OOB)
+            for _ in range(3):
+                assert c.response().body == page.body
+            time.sleep(0.01)
+            c.send(request())
+            assert c.response().body == page.body
+    data = request("POST", "/", "Content-Length: 9", body=b"x" * 9) + request()
+    for cut in range(1, len(data), 11):
+        with Client() as c:
+            c.send(data[:cut])
+            c.sock.send(data[cut:cut + 5], socket.MSG_OOB)
+            c.sock.send(data[cut + 5:], socket.MSG_OOB if cut % 2 else 0)
+            if cut + 5 < len(data):
+                assert c.response().status == 405
+                assert c.response().body == page.body
+
+
 def test_pipelining_without_reading_is_held_back(page):
     """Whoever takes no replies gets no more requests read; nobody else notices."""
     floods = [Client(rcvbuf=4096) for _ in range(4)]
