@@ -221,7 +221,7 @@ static void conn_enter(struct khttpd_conn *c, enum conn_phase phase, bool progre
 {
 	struct khttpd_shard *shard = c->shard;
 
-	if (c->phase == phase && (!progress || c->since == jiffies))
+	if (c->phase == phase && (!progress || !time_after(jiffies, c->since)))
 		return;
 	c->una = tcp_sk(c->sock->sk)->snd_una;
 	spin_lock(&shard->lock);

@@ -293,7 +293,8 @@ static int floor_accept(void *unused)
 		if (err == -EINVAL)
 			break;
 		if (err)
-			schedule_timeout_interruptible(HZ / 50); /* no memory: let others free some */
+			schedule_timeout_interruptible(HZ /
+						       50); /* no memory: let others free some */
 		else if (conn_start(sock))
 			sock_release(sock);
 	}
@@ -305,8 +306,8 @@ static int reply_make(struct floor_reply *r, const char *connection)
 	r->data = kvmalloc(MAX_HEAD + body, GFP_KERNEL);
 	if (!r->data)
 		return -ENOMEM;
-	r->len = scnprintf(r->data, MAX_HEAD, "HTTP/1.1 200 OK\r\nContent-Length: %u\r\n%s\r\n", body,
-			   connection);
+	r->len = scnprintf(r->data, MAX_HEAD, "HTTP/1.1 200 OK\r\nContent-Length: %u\r\n%s\r\n",
+			   body, connection);
 	memset(r->data + r->len, 'x', body);
 	r->len += body;
 	return 0;
