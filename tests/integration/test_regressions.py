@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0
+"""Bugs that the suite let pass once; each test has its bug's name."""
+
+import select
+import time
+
+from client import Client, request
+from conftest import server_sockets
+
+
+def test_buffered_head_that_needs_more_room_is_answered():
+    """The reader had all bytes of the head and asked for room to decode the target: the engine
+    gave it the room, read nothing more, and left the request to its time-out."""
+    for padding in range(0, 1100, 50):
+        head = request("GET", "/a%20b", "X-Padding: " + "x" * padding)
+        for cut in (1, len(head) // 2, len(head) - 1):
+            with Client() as c:
+                c.send(head[:cut])
+                time.sleep(0.005)
+                c.send(head[cut:])
+                assert c.response().status == 404
+
+
+def test_shed_connections_do_not_raise_the_cap(params, quiet):
+    """A connection that was shed stayed if the first byte of a request came in time, while a
+    newcomer had taken its place: the number of connections grew with each round."""
+    limit = 40
+    params.set(max_conns=limit)
+    head = request()
+    held = []
+    try:
+        for _ in range(8):
+            for c in held:
+                c.send(head[:1])
+            fresh = [Client() for _ in range(limit)]
+            time.sleep(0.2)
+            assert len(server_sockets()) <= limit + limit // 16 + 16
+            for c, rest in [(c, head[1:]) for c in held] + [(c, head) for c in fresh]:
+                try:
+                    c.send(rest)
+                except OSError:
+                    pass  # shed or refused
+            time.sleep(0.2)
+            kept = []
+            for c in held + fresh:
+                try:
+                    readable = select.select([c.sock], [], [], 0)[0]
+                    alive = readable and c.response().status == 200 and not c.eof
+                except (OSError, AssertionError):
+                    alive = False
+                if alive:
+                    kept.append(c)
+                else:
+                    c.sock.close()
+            held = kept
+        assert held, "nobody was served"
+        assert len(server_sockets()) <= limit
+    finally:
+        for c in held:
+            c.sock.close()
