@@ -28,6 +28,7 @@ CANNOT = {
         "test_connection_in_use_outlives_the_idle_timeout": "XDP holds no state between two hits",
         "test_max_requests_closes_politely": "XDP does not count the requests of a connection",
         "test_shedding_takes_the_longest_idle_connection": "XDP connections are not counted",
+        "test_max_conns_holds_in_a_storm": "XDP connections are not counted",
         "test_busy_connections_are_never_shed": "XDP connections are not counted",
         "test_connections_per_address_are_limited": "XDP connections are not counted",
         "test_connections_per_ipv6_network_are_limited": "XDP connections are not counted",

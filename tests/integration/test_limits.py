@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from client import HOST, PORT, Client, get, request
-from conftest import PARAMS
+from client import HOST, PATIENCE, PORT, Client, get, request
+from conftest import PARAMS, server_sockets
 
 RUN_TIME = ["first_byte_timeout_ms", "header_timeout_ms", "idle_timeout_ms", "send_timeout_ms",
             "linger_timeout_ms", "max_conns", "max_conns_per_ip", "max_requests", "max_head",
@@ -67,6 +67,31 @@ def test_shedding_takes_the_longest_idle_connection(params, quiet):
             assert c.ask().status == 200
     finally:
         for c in old + new:
+            c.sock.close()
+
+
+def test_max_conns_holds_in_a_storm(params, quiet):
+    """Many at once: those that stay are at most max_conns, and the last ones are served."""
+    params.set(max_conns=20)
+    storm = []
+    try:
+        for _ in range(300):
+            storm.append(Client())
+            storm[-1].send(request("HEAD"))
+        end = time.monotonic() + PATIENCE
+        while len(server_sockets()) > 20 and time.monotonic() < end:
+            time.sleep(0.02)
+        assert len(server_sockets()) <= 20
+        assert get("/").status == 200
+        answered = 0
+        for c in storm:
+            try:
+                answered += c.response("HEAD").status == 200
+            except (AssertionError, ConnectionResetError):
+                pass
+        assert answered >= 20
+    finally:
+        for c in storm:
             c.sock.close()
 
 
