@@ -13,4 +13,4 @@ KHTTPD_HOST=127.0.0.1 KHTTPD_PORT=$port KHTTPD_ENGINE=module \
 ok "the integration suite"
 unload
 ok "unload after the suite in $unload_ms ms"
-check_dmesg 'khttpd: .*(max_conns|limit)|khttpd: .*(invalid|must be|refused)'
+check_dmesg 'khttpd: .*(max_conns|limit)|khttpd: .*(invalid|must be)|conn_admit: .* callbacks suppressed'
