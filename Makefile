@@ -5,7 +5,7 @@ PORT ?= 8081
 KERNELS ?= 6.1 6.12 sid
 
 .DELETE_ON_ERROR:
-.PHONY: all module help setup run check unit fuzz fuzz-smoke lint bench load unload clean
+.PHONY: all module help setup run check check-debug check-kcsan unit fuzz fuzz-smoke lint bench load unload clean
 
 all: module
 
@@ -14,6 +14,9 @@ help:
 	@echo '  make run          serve the built-in page from a throw-away virtual machine on 127.0.0.1:$(PORT) (PORT=)'
 	@echo '  make check        all tests: lint, unit, fuzz smoke, modules for $(KERNELS), virtual machines'
 	@echo '                    KERNELS="6.1" CASES="01-smoke" for a short selection; make -k to go on after a failure'
+	@echo '  make check-debug  the module on a kernel that checks memory, locks and life times (10 minutes to build it once)'
+	@echo '                    CASES= for other virtual machine tests; KHTTPD_DEBUG=0 leaves it out'
+	@echo '  make check-kcsan  the same on a kernel that looks for data races'
 	@echo 'Build and use:'
 	@echo '  make              build ./khttpd.ko for the running kernel; for another one: KDIR=FOLDER'
 	@echo '  make KERNEL=6.1   build build/6.1/khttpd.ko for a prepared kernel: $(KERNELS)'
@@ -54,6 +57,14 @@ run:
 
 check:
 	@KERNELS="$(KERNELS)" CASES="$(CASES)" KEEP_GOING="$(findstring k,$(firstword -$(MAKEFLAGS)))" tests/run
+
+# What a slow kernel gets through in minutes; each case can be run there: CASES=
+DEBUG_CASES ?= 01-smoke 02-integration 04-unload-under-load 07-netns
+KCSAN_CASES ?= 01-smoke 02-integration 04-unload-under-load
+check-debug check-kcsan: check-%:
+	@if [ "$(KHTTPD_DEBUG)" = 0 ]; then echo '$@ is left out: KHTTPD_DEBUG=0'; else \
+		KERNELS=$* CASES="$(or $(CASES),$(if $(filter debug,$*),$(DEBUG_CASES),$(KCSAN_CASES)))" \
+		KEEP_GOING="$(findstring k,$(firstword -$(MAKEFLAGS)))" tests/run; fi
 
 lint:
 	scripts/lint
