@@ -228,7 +228,7 @@ struct khttpd_server *khttpd_server_start(const struct khttpd_config *config)
 	n = min_t(unsigned int, n, KHTTPD_MAX_SHARDS);
 	srv = kvzalloc(struct_size(srv, shard, n), GFP_KERNEL);
 	if (!srv)
-		return ERR_PTR(-ENOMEM);
+		goto no_memory;
 	srv->site = config->site;
 	srv->head_room = server_head_room(config->site);
 	srv->n_shards = n;
@@ -236,17 +236,13 @@ struct khttpd_server *khttpd_server_start(const struct khttpd_config *config)
 	for (i = 0; i < n; i++)
 		khttpd_shard_init(&srv->shard[i], srv);
 
-	err = khttpd_peers_init(&srv->peers);
-	if (err)
+	if (khttpd_peers_init(&srv->peers))
 		goto free_server;
-	err = khttpd_conn_caches_create();
-	if (err)
+	if (khttpd_conn_caches_create())
 		goto destroy_peers;
 	srv->wq = alloc_workqueue("khttpd", COMPAT_WQ_PERCPU, 0);
-	if (!srv->wq) {
-		err = -ENOMEM;
+	if (!srv->wq)
 		goto destroy_caches;
-	}
 	err = server_listen(srv, config);
 	if (err) {
 		khttpd_server_stop(srv);
@@ -260,7 +256,9 @@ destroy_peers:
 	khttpd_peers_destroy(&srv->peers);
 free_server:
 	kvfree(srv);
-	return ERR_PTR(err);
+no_memory:
+	pr_err("not enough memory to start\n");
+	return ERR_PTR(-ENOMEM);
 }
 
 /*

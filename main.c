@@ -119,8 +119,10 @@ static int large_create(void)
 		return -EINVAL;
 	}
 	large = vmalloc(debug_large);
-	if (!large)
+	if (!large) {
+		pr_err("not enough memory for debug_large\n");
 		return -ENOMEM;
+	}
 	for (i = 0; i < debug_large; i++)
 		large[i] = i * 31 + (i >> 8);
 	return 0;
