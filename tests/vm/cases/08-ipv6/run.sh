@@ -6,22 +6,6 @@ set -euo pipefail
 
 v4="http://127.0.0.1:$port/" v6="http://[::1]:$port/"
 
-# Booted with ipv6.disable=1 (scripts/vm run --append): IPv4 is what is left
-if [ ! -e /proc/sys/net/ipv6 ]; then
-	load shards=3
-	for _ in 1 2 3 4 5 6; do serves "$v4" || fail "IPv4 is not served without IPv6"; done
-	unload
-	load bind=127.0.0.1
-	serves "$v4" || fail "bind=127.0.0.1 without IPv6"
-	unload
-	ok "IPv4 is served where IPv6 is off"
-	if insmod "$ko" port=$port bind=::1 2>"$work/err"; then fail "bind=::1 without IPv6 is taken"; fi
-	new_dmesg | grep 'khttpd: .*::1' >/dev/null || fail "nothing says why bind=::1 fails: $(cat "$work/err")"
-	ok "bind=::1 without IPv6 is refused: $(cat "$work/err")"
-	check_dmesg 'khttpd: .*::1'
-	exit 0
-fi
-
 load
 serves "$v4" && serves "$v6" || fail "the default does not serve both"
 httpc fetch -a ::1 -n 50 -f / >"$work/fetch" || fail "$(cat "$work/fetch")"
