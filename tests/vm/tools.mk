@@ -4,7 +4,7 @@
 VM_TOOLS_CC ?= gcc
 
 .PHONY: vm-tools
-vm-tools: build/vm-tools/httpc
+vm-tools: build/vm-tools/httpc build/vm-tools/storm
 
 build/vm-tools/%: tests/vm/tools/%.c
 	mkdir -p $(@D)
