@@ -75,7 +75,8 @@ static_assert(TX_HEADS >= KHTTPD_MAX_REPLY_HEAD);
  * @closing: the last reply was planned; all further input is thrown away
  * @shut: and our side of the connection was shut
  * @last: it was shed: the next reply is the last
- * @una: in CONN_SEND, the first byte that the peer had not acknowledged at @since
+ * @una: the first byte that the peer had not acknowledged when @phase was entered last
+ * @una_at: jiffies since when it is that one
  * @requests: replies planned so far
  * @peer: its address's counter
  * @tx: NULL unless replies wait to be taken by TCP
@@ -93,6 +94,7 @@ struct khttpd_conn {
 	bool shut;
 	bool last;
 	u32 una;
+	unsigned long una_at;
 	u32 requests;
 	struct khttpd_peer *peer;
 	struct conn_tx *tx;
@@ -216,14 +218,20 @@ static void conn_state_change(struct sock *sk)
  * Enter @phase, or start its time anew when @progress was made in it. The work alone changes
  * phases; doing so voids a verdict that others reached on the old one, except that a connection
  * that was shed still goes after its next reply. Once the shard stops, the work must run again.
+ *
+ * Nothing is done twice in a jiffy: a verdict that came within it has queued the work once more.
  */
 static void conn_enter(struct khttpd_conn *c, enum conn_phase phase, bool progress)
 {
 	struct khttpd_shard *shard = c->shard;
+	u32 una = tcp_sk(c->sock->sk)->snd_una;
 
 	if (c->phase == phase && (!progress || !time_after(jiffies, c->since)))
 		return;
-	c->una = tcp_sk(c->sock->sk)->snd_una;
+	if (c->phase != phase || c->una != una) {
+		c->una = una;
+		c->una_at = jiffies;
+	}
 	spin_lock(&shard->lock);
 	c->phase = phase;
 	c->since = jiffies;
@@ -422,7 +430,8 @@ static int conn_admit(struct khttpd_conn *c, const struct sock *sk)
 	pr_warn_ratelimited("max_conns reached\n");
 	/*
 	 * The one that is shed leaves a little later, and not before it has answered what it was
-	 * asked meanwhile: the new one comes in on credit, and the credit is limited.
+	 * asked meanwhile: the new one comes in on credit, and the credit is limited. Beyond it,
+	 * as after max_conns was lowered, one still goes but none comes.
 	 */
 	return conn_shed(srv) && over <= max / 16 + 16 ? 0 : -EBUSY;
 }
@@ -763,13 +772,29 @@ static void conn_shut(struct khttpd_conn *c)
 	sk->sk_prot->shutdown(sk, SEND_SHUTDOWN);
 }
 
+/* Has the peer got all that we sent, the FIN included? Socket locked. */
+static bool conn_all_acked(const struct sock *sk)
+{
+	return tcp_sk(sk)->snd_una == tcp_sk(sk)->write_seq;
+}
+
+/* Unread input would make TCP close with RST, and lose what the peer has not read yet. */
+static enum conn_next conn_discard(struct khttpd_conn *c)
+{
+	conn_read_sock(c, NULL, conn_discard_actor);
+	return CONN_CLOSE;
+}
+
 /*
- * The last reply was taken by TCP. Closing with unread input would make TCP send RST and so
- * destroy it; therefore shut our side only and read on until the peer has closed or time is up.
+ * No more replies: shut our side, and read on until the peer has closed its own and has got all,
+ * or time is up. A socket that is closed earlier would leave our limits, but not the memory.
  */
 static enum conn_next conn_linger(struct khttpd_conn *c)
 {
-	if (conn_read_sock(c, NULL, conn_discard_actor) < 0 || conn_eof(c->sock->sk))
+	struct sock *sk = c->sock->sk;
+
+	c->closing = true;
+	if (conn_read_sock(c, NULL, conn_discard_actor) < 0 || (conn_eof(sk) && conn_all_acked(sk)))
 		return CONN_CLOSE;
 	if (!c->shut)
 		conn_shut(c);
@@ -794,7 +819,7 @@ static enum conn_next conn_settle(struct conn_rx *rx)
 	struct khttpd_conn *c = rx->c;
 
 	if (conn_eof(c->sock->sk) || (rx->last && khttpd_reader_idle(&c->reader)))
-		return CONN_CLOSE;
+		return conn_all_acked(c->sock->sk) ? CONN_CLOSE : conn_linger(c);
 	conn_await(rx);
 	return CONN_WAIT;
 }
@@ -808,30 +833,43 @@ static void conn_fail(struct conn_rx *rx, u16 status)
 	conn_answer(rx, req);
 }
 
+/*
+ * Time is up in a phase that needs nothing from us. Start it anew while the peer still takes
+ * what it was sent; give the peer up when that has stood still for the send time-out.
+ */
+static enum conn_next conn_expire(struct khttpd_conn *c)
+{
+	struct sock *sk = c->sock->sk;
+	unsigned long limit = msecs_to_jiffies(conn_timeout_ms(CONN_SEND));
+
+	if (c->phase != CONN_SEND && conn_all_acked(sk))
+		return conn_discard(c);
+	if (tcp_sk(sk)->snd_una == c->una && !time_before(jiffies, c->una_at + limit))
+		return CONN_ABORT;
+	conn_enter(c, c->phase, true);
+	return CONN_WAIT;
+}
+
 /* One run: answer what is there, within the budget. The socket is locked. */
 static enum conn_next conn_run(struct khttpd_conn *c)
 {
 	struct sock *sk = c->sock->sk;
 	u8 verdict = READ_ONCE(c->verdict);
 	unsigned int budget = CONN_BUDGET;
+	enum conn_next next;
 	bool progress = false;
 	struct conn_rx rx;
 	int err;
 
 	if (sk->sk_err || sk->sk_state == TCP_CLOSE)
 		return CONN_CLOSE;
-	if (READ_ONCE(c->shard->stopping)) {
-		/* Unread input would turn the FIN into a RST, and lose replies on their way. */
-		conn_read_sock(c, NULL, conn_discard_actor);
-		return CONN_CLOSE;
-	}
-	if (verdict == CONN_EXPIRED && c->phase == CONN_LINGER)
-		return CONN_CLOSE;
-	if (verdict == CONN_EXPIRED && c->phase == CONN_SEND) {
-		if (tcp_sk(sk)->snd_una == c->una)
-			return CONN_ABORT;
-		/* The peer takes what TCP has, if slowly. */
-		conn_enter(c, CONN_SEND, true);
+	if (READ_ONCE(c->shard->stopping))
+		return conn_discard(c);
+	if (verdict == CONN_EXPIRED &&
+	    (c->phase >= CONN_SEND || (c->phase == CONN_IDLE && !conn_all_acked(sk)))) {
+		next = conn_expire(c);
+		if (next != CONN_WAIT)
+			return next;
 		verdict = CONN_STAY;
 	}
 	rx.c = c;
@@ -861,7 +899,7 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 			return CONN_AGAIN;
 		}
 		if (!conn_tx_get(c))
-			return CONN_ABORT;
+			return conn_discard(c);
 		rx.stop = CONN_RX_ALL;
 		if (conn_wants_buffer(c)) {
 			if (!conn_grow_buffer(c)) {

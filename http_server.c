@@ -126,6 +126,7 @@ static int acceptor_run(void *data)
 	int err;
 
 	while (!kthread_should_stop()) {
+		cond_resched(); /* a flood keeps the queue from running empty */
 		err = kernel_accept(shard->listener, &sock, 0);
 		if (!err) {
 			if (khttpd_conn_start(shard, sock))
