@@ -344,14 +344,21 @@ static bool parse_length(struct khttpd_str s, u64 *length)
 	return s.len > 0;
 }
 
-/* RFC 9112, 6.1 and 6.3: all lines are one list; chunked ends it, once, without parameters. */
+/*
+ * RFC 9112, 6.1 and 6.3: all lines are one list; chunked ends it, once, without parameters. Empty
+ * elements could be skipped, but servers differ in whether they do, and then in where the message
+ * ends: nobody sends them in good faith.
+ */
 static void parse_codings(struct head *h, struct khttpd_str list)
 {
 	struct khttpd_str item;
 	u32 i;
 
 	h->flags |= HAS_CODING;
-	while (khttpd_list_next(&list, &item)) {
+	if (!list.len || list.p[list.len - 1] == ',')
+		h->flags |= BAD_CODING;
+	while (list.len) {
+		item = khttpd_list_take(&list);
 		if (h->flags & CHUNKED) {
 			h->flags |= BAD_CODING;
 		} else if (khttpd_is(item, "chunked")) {

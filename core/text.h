@@ -72,6 +72,22 @@ static inline bool khttpd_same(const char *p, const char *lower, u32 len)
 /* Does @s equal the lower case literal @lit, letters without case? */
 #define khttpd_is(s, lit) ((s).len == sizeof(lit) - 1 && khttpd_same((s).p, lit, sizeof(lit) - 1))
 
+/* Take the next element, trimmed and perhaps empty, off a comma-separated list that is not. */
+static inline struct khttpd_str khttpd_list_take(struct khttpd_str *list)
+{
+	struct khttpd_str item;
+	u32 i = 0;
+
+	while (i < list->len && list->p[i] != ',')
+		i++;
+	item = khttpd_trim((struct khttpd_str){ list->p, i });
+	if (i < list->len)
+		i++;
+	list->p += i;
+	list->len -= i;
+	return item;
+}
+
 /*
  * Take the next element off a comma-separated list, trimmed; empty ones are skipped, as RFC
  * 9110, 5.6.1.2 asks for. Not for lists whose elements may hold a comma in quotes.
@@ -79,15 +95,7 @@ static inline bool khttpd_same(const char *p, const char *lower, u32 len)
 static inline bool khttpd_list_next(struct khttpd_str *list, struct khttpd_str *item)
 {
 	while (list->len) {
-		u32 i = 0;
-
-		while (i < list->len && list->p[i] != ',')
-			i++;
-		*item = khttpd_trim((struct khttpd_str){ list->p, i });
-		if (i < list->len)
-			i++;
-		list->p += i;
-		list->len -= i;
+		*item = khttpd_list_take(list);
 		if (item->len)
 			return true;
 	}
