@@ -12,6 +12,12 @@ url=http://127.0.0.1:$port
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 tap_n=0
 helpers=()
+
+# A kernel with KASAN or KCSAN is ten times slower and counts memory differently.
+debug_kernel() { [[ $(uname -r) == *-khttpd-* ]]; }
+slow=1
+! debug_kernel || slow=10
+
 work=$(mktemp -d)
 
 # ok TEXT: the step before it worked (a step that does not ends the script)
@@ -57,9 +63,9 @@ stop() {
 	wait "$1" 2>/dev/null || true
 }
 
-# wait_for SECONDS COMMAND...: until it is true
+# wait_for SECONDS COMMAND...: until it is true; a slow kernel gets ten times as long
 wait_for() {
-	local end=$((SECONDS + $1 + 1))
+	local end=$((SECONDS + slow * $1 + 1))
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $end ] || return 1
@@ -68,9 +74,6 @@ wait_for() {
 }
 
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
-
-# A kernel with KASAN or KCSAN is ten times slower and counts memory differently.
-debug_kernel() { [[ $(uname -r) == *-khttpd-* ]]; }
 
 # times FULL SHORT: loop counts and sizes; full ones on the stock 6.1 and with KHTTPD_FULL=1
 times() {
@@ -88,18 +91,18 @@ loaded() { [ -d /sys/module/khttpd ]; }
 # load PARAMETER...: insmod, must work
 load() { insmod "$ko" port=$port "$@" || fail "insmod khttpd.ko port=$port $*"; }
 
-# unload [MS]: rmmod, must work within that time (5000); the time it took in $unload_ms
+# unload [MS]: rmmod, must work within that time (5000, ten times that on a slow kernel); the time it took in $unload_ms
 unload() {
-	local begin
+	local begin limit=$((slow * ${1:-5000}))
 	begin=$(now_ms)
-	timeout 60 rmmod khttpd || fail "rmmod khttpd (status $?)"
+	timeout $((slow * 60)) rmmod khttpd || fail "rmmod khttpd (status $?)"
 	unload_ms=$(($(now_ms) - begin))
 	! loaded || fail "khttpd is still there after rmmod"
-	[ $unload_ms -le "${1:-5000}" ] || fail "rmmod took $unload_ms ms, more than ${1:-5000}"
+	[ $unload_ms -le $limit ] || fail "rmmod took $unload_ms ms, more than $limit"
 }
 
 # fetch URL [CURL-OPTION]...: the body, or an error
-fetch() { curl --globoff --silent --show-error --fail --noproxy '*' --max-time 20 "$@"; }
+fetch() { curl --globoff --silent --show-error --fail --noproxy '*' --max-time $((slow * 20)) "$@"; }
 serves() { fetch "${1:-$url/}" >/dev/null 2>&1; }
 refuses() { ! serves "$@"; }
 

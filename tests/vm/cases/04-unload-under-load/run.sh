@@ -10,7 +10,7 @@ for ((i = 1; i <= cycles; i++)); do
 	target=/ large=0
 	[ $((i % 5)) != 0 ] || target=/large.bin large=1500000 # page references in flight
 	load debug_large=$large
-	helper wrk -t 2 -c 200 -d 5 "$url$target" >"$work/wrk" 2>&1
+	helper wrk -t 2 -c 200 -d $((5 * slow)) "$url$target" >"$work/wrk" 2>&1
 	wrk=$helper
 	sleep "0.$((15 + i * 7 % 20))"
 	unload 5000

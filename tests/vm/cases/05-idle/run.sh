@@ -13,7 +13,7 @@ established() { ss -Htn state established "dport = :$port" | wc -l; }
 
 # rmmod closes all at once: the kernel shall not take that for an attack
 sysctl -qw net.ipv4.tcp_max_orphans=$((4 * n))
-load idle_timeout_ms=600000
+load idle_timeout_ms=600000 first_byte_timeout_ms=600000 header_timeout_ms=600000
 httpc fetch -n 4 -f / >/dev/null # caches are warm
 sleep 0.3
 tasks=$(count_tasks) workers=$(count_workers) before=$(available)
