@@ -36,15 +36,24 @@ n=$(times 3000 1000)
 try 1% "$n" $((n - 1)) -e
 
 # A socket stays in the server's hands until its peer has all: only rmmod makes orphans, and they are what loses
-# replies when their timers are stopped. So: replies under way, then packets get lost, and the module goes.
-tc -n kl qdisc del dev kl1 root
-tc qdisc replace dev kl0 root netem delay 1500ms limit 100000
-helper ip netns exec kl "$tools/httpc" fetch -a 10.98.0.1 -n 100 -g 97 -c 100 -s 20480 -t 60 >"$work/fetch"
-answered() { [ "$(ss -Htn state fin-wait-1 "sport = :$port" | wc -l)" = 100 ]; }
-wait_for 20 answered || fail "not all were answered: $(ss -Hant "sport = :$port" | awk '{ print $1 }' | sort | uniq -c)"
-tc qdisc change dev kl0 root netem delay 1500ms loss 15% limit 100000
+# replies when their timers are stopped. So: all clients are let in, all replies get lost, the module goes, and then
+# only timers can bring the replies.
 unload
-ok "rmmod with replies and lost packets under way: $unload_ms ms"
+port=8082 # nothing of the clients above is left here
+load debug_large=4000000
+tc -n kl qdisc del dev kl1 root
+tc qdisc replace dev kl0 root netem delay 2500ms limit 100000
+count() { ss -Htn state "$1" "sport = :$port" | wc -l; }
+let_in() { [ "$(count syn-recv)" = 100 ]; }
+answered() { [ "$(count fin-wait-1)" = 100 ]; }
+states() { ss -Hant "sport = :$port" | awk '{ print $1 }' | sort | uniq -c | xargs; }
+helper ip netns exec kl "$tools/httpc" fetch -a 10.98.0.1 -p $port -n 100 -g 100 -c 100 -s 20480 -t 60 >"$work/fetch"
+wait_for 2 let_in || fail "not all have come: $(states)"
+tc qdisc change dev kl0 root netem delay 2500ms loss 100% limit 100000
+wait_for 20 answered || fail "not all were answered: $(states)"
+unload
+tc qdisc del dev kl0 root
+ok "rmmod with all replies lost: $unload_ms ms"
 wait "$helper" || fail "after rmmod: $(cat "$work/fetch")"
 ok "the replies arrive without the module: $(cat "$work/fetch")"
 ip netns del kl
