@@ -85,11 +85,13 @@ static char *put_number(char *p, u64 value)
 	return p + digits;
 }
 
+static const struct khttpd_variant no_variant;
+
 /* The decision, before it is put in words. */
 struct answer {
 	u16 status;
 	bool vary; /* 406 of a resource with several variants */
-	const struct khttpd_variant *variant; /* with 200, 206, 304 and 416 */
+	const struct khttpd_variant *variant; /* with 200, 206, 304 and 416; else @no_variant */
 	u64 first; /* with 200 and 206: the part of its content to send */
 	u64 len;
 };
@@ -508,6 +510,7 @@ static void decide(const struct khttpd_site *site, const struct khttpd_request *
 		   struct answer *a)
 {
 	const struct khttpd_resource *res;
+	const struct khttpd_variant *v;
 	struct khttpd_str range;
 
 	if (req->error) {
@@ -523,20 +526,21 @@ static void decide(const struct khttpd_site *site, const struct khttpd_request *
 		a->status = 404;
 		return;
 	}
-	a->variant = choose_variant(res, req);
-	if (!a->variant) {
+	v = choose_variant(res, req);
+	if (!v) {
 		a->status = 406;
 		a->vary = res->n_variants > 1;
 		return;
 	}
+	a->variant = v;
 	a->first = 0;
-	a->len = a->variant->body_len;
+	a->len = v->body_len;
 	a->status = 200;
 	if (!req->n_fields)
 		return;
-	a->status = check_preconditions(req, res, a->variant, now);
+	a->status = check_preconditions(req, res, v, now);
 	if (a->status == 200 && req->method == KHTTPD_GET &&
-	    only_field(req, KHTTPD_RANGE, &range) && range_applies(req, res, a->variant, now))
+	    only_field(req, KHTTPD_RANGE, &range) && range_applies(req, res, v, now))
 		a->status = parse_range(range, a);
 }
 
@@ -544,7 +548,7 @@ bool khttpd_reply_plan(const struct khttpd_site *site, const struct khttpd_reque
 		       const struct khttpd_clock *clock, char *head, size_t size,
 		       struct khttpd_reply *reply)
 {
-	struct answer a = { 0 };
+	struct answer a = { .variant = &no_variant };
 
 	decide(site, req, clock->seconds, &a);
 	return write_ready(&a, req, clock, head, size, reply) ||
