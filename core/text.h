@@ -69,8 +69,13 @@ static inline bool khttpd_same(const char *p, const char *lower, u32 len)
 	return true;
 }
 
+static inline bool khttpd_is_lower(struct khttpd_str s, const char *lower, u32 len)
+{
+	return s.len == len && khttpd_same(s.p, lower, len);
+}
+
 /* Does @s equal the lower case literal @lit, letters without case? */
-#define khttpd_is(s, lit) ((s).len == sizeof(lit) - 1 && khttpd_same((s).p, lit, sizeof(lit) - 1))
+#define khttpd_is(s, lit) khttpd_is_lower(s, lit, sizeof(lit) - 1)
 
 /* Take the next element, trimmed and perhaps empty, off a comma-separated list that is not. */
 static inline struct khttpd_str khttpd_list_take(struct khttpd_str *list)
