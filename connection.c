@@ -479,7 +479,7 @@ int khttpd_conn_start(struct khttpd_shard *shard, struct socket *sock)
 	WRITE_ONCE(sk->sk_write_space, conn_write_space);
 	WRITE_ONCE(sk->sk_state_change, conn_state_change);
 	write_unlock_bh(&sk->sk_callback_lock);
-	/* Bytes, FIN or RST that came before the callbacks; what comes after the lock calls them. */
+	/* Bytes, FIN or RST that came before the callbacks; what comes later calls them. */
 	if (!skb_queue_empty(&sk->sk_receive_queue) || sk->sk_state != TCP_ESTABLISHED)
 		conn_kick(c);
 	release_sock(sk);
@@ -906,7 +906,7 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 				conn_fail(&rx, 503);
 				continue;
 			}
-			/* The reader may have all that it needs now; the socket need not have more. */
+			/* The reader may have all that it needs now; the socket may have no more. */
 			conn_feed(&rx, (const u8 *)"", 0);
 			if (rx.stop)
 				continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* How many connections each peer address has: an exact table, so that none is refused for another. */
+/* How many connections each peer address has, exactly: none is refused for another's. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/err.h>

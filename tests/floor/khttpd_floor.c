@@ -121,7 +121,7 @@ static void conn_write_space(struct sock *sk)
 	read_unlock_bh(&sk->sk_callback_lock);
 }
 
-/* One byte of a request that may end it or ask for a close. Returns whether the next one may be part of that. */
+/* One byte of a request. Returns whether the next one may be part of its end or of a close. */
 static bool conn_match(struct floor_conn *c, u8 byte)
 {
 	if (byte != request_close[c->close_match]) {
@@ -140,7 +140,7 @@ static bool conn_match(struct floor_conn *c, u8 byte)
 	return c->close_match || c->end_match;
 }
 
-/* Called by ->read_sock() with the socket locked. Returns the bytes taken; fewer than @len stop it. */
+/* Called by ->read_sock(), socket locked. Returns the bytes taken; fewer than @len stop it. */
 static int conn_recv(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t len)
 {
 	struct floor_conn *c = desc->arg.data;
@@ -170,7 +170,7 @@ static int conn_recv(read_descriptor_t *desc, struct sk_buff *skb, unsigned int 
 	return used;
 }
 
-/* Runs in the work item, which nobody can queue any more once the callbacks are back and @c is off the list. */
+/* Runs in the work: nobody can queue it once the callbacks are back and @c is off the list. */
 static void conn_close(struct floor_conn *c)
 {
 	struct sock *sk = c->sock->sk;
@@ -328,7 +328,7 @@ static int floor_listen(void)
 	};
 	int err;
 
-	/* Not sock_create_kern(): its sockets hold no namespace, and TCP gives up their timers on close */
+	/* Not sock_create_kern(): its sockets hold no namespace, so close ends their timers */
 	err = __sock_create(current->nsproxy->net_ns, PF_INET, SOCK_STREAM, IPPROTO_TCP,
 			    &floor_listener, 0);
 	if (err)

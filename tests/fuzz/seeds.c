@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* Writes the fuzzers' first inputs, from the unit corpus and a few fields, to FOLDER/request/ and response/ */
+/* Writes the fuzzers' first inputs, from the unit corpus, to FOLDER/request/ and response/ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

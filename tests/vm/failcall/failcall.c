@@ -59,9 +59,10 @@ static int on_call(struct kprobe *probe, struct pt_regs *regs)
 	instruction_pointer_set(regs, (unsigned long)stand_in);
 	return 1; /* the instruction pointer was changed */
 }
+
 NOKPROBE_SYMBOL(on_call);
 
-/* A probe without this may be turned into a jump, and then cannot change where execution goes on. */
+/* Without this a probe may become a jump, which cannot change where execution goes on. */
 static void after_call(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
 {
 }

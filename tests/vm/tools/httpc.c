@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* Many HTTP clients in one process: fetches that check every byte, idle connections, slow readers. */
+/* Many HTTP clients in one process: fetches that check every byte, idle ones, slow readers. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -169,7 +169,7 @@ static bool check_body(struct client *c, const unsigned char *p, size_t len)
 	if (!strcmp(opt.path, "/large.bin") && memcmp(p, want, len)) {
 		while (p[i] == want[i])
 			i++;
-		fprintf(stderr, "httpc: byte %lu is %#x, expected %#x\n", c->first + c->got + i,
+		fprintf(stderr, "httpc: byte %zu is %#x, expected %#x\n", c->first + c->got + i,
 			p[i], want[i]);
 		finish(c, WRONG);
 		return false;
@@ -390,7 +390,8 @@ int main(int argc, char **argv)
 
 	parse_options(argc, argv);
 	make_pattern();
-	files.rlim_cur = files.rlim_max = opt.n + 64;
+	files.rlim_max = opt.n + 64;
+	files.rlim_cur = files.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &files) && opt.n > 900)
 		die("cannot have %lu files open: %s", opt.n + 64, strerror(errno));
 	clients = calloc(opt.n, sizeof(*clients));

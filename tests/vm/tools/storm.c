@@ -300,8 +300,8 @@ static const struct {
 	{ 400,
 	  "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" },
 	{ 400, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n" },
-	{ 400,
-	  "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5 junk\r\nhello\r\n0\r\n\r\n" },
+	{ 400, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+	       "5 junk\r\nhello\r\n0\r\n\r\n" },
 	{ 501, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" },
 	{ 501, "BREW /pot HTTP/1.1\r\nHost: h\r\n\r\n" },
 	{ 505, "GET / HTTP/2.0\r\nHost: h\r\n\r\n" },
@@ -497,7 +497,7 @@ static void start(struct client *c)
 /* The server has closed or reset the connection. */
 static void ended(struct client *c, const char *how)
 {
-	/* Everything was asked for in one piece: the server had it all, and stops only when it says so. */
+	/* All was asked for in one piece: the server had it, and stops only when it says so. */
 	bool batch = !c->split && c->n_got && c->n_got < c->n_want && !c->by_one &&
 		     c->sent == c->out_len && (c->kind == PIPELINED || c->kind == HALF_CLOSED);
 
@@ -730,7 +730,7 @@ static void on_event(struct client *c, unsigned int events)
 	if (!c->connected) {
 		getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
 		if (err) {
-			/* Turned away so quickly that it was reset before it was looked at, or refused. */
+			/* Turned away so quickly that it was reset unseen, or refused. */
 			finish(c, err == ECONNRESET || err == EPIPE ? TURNED_AWAY : REFUSED,
 			       "connect: %s", strerror(err));
 			return;
@@ -922,7 +922,8 @@ int main(int argc, char **argv)
 	signal(SIGUSR2, on_signal);
 	for (i = 0; i < sizeof(pattern); i++)
 		pattern[i] = i * 31 + (i >> 8);
-	files.rlim_cur = files.rlim_max = opt.n + 64;
+	files.rlim_max = opt.n + 64;
+	files.rlim_cur = files.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &files))
 		die("cannot have %lu files open: %s", opt.n + 64, strerror(errno));
 	clients = calloc(opt.n, sizeof(*clients));
