@@ -90,7 +90,7 @@ void engine_compare(const struct engine *a, const struct engine *b);
 void request_check(const struct khttpd_request *req);
 
 /* Plans a reply into a heap buffer of @size bytes and checks it; NULL if it did not fit. */
-char *reply_plan(const struct khttpd_site *site, const struct khttpd_request *req, s64 now,
+char *reply_plan(const struct khttpd_site *site, const struct khttpd_request *given, s64 now,
 		 size_t size, struct khttpd_reply *reply);
 
 /* Takes a head apart and checks its form. */

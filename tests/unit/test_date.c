@@ -14,7 +14,7 @@ static u64 seed;
 static bool parse(const char *text, size_t len, s64 now, s64 *seconds)
 {
 	/* exact size, so that ASan sees a read past the end */
-	char *copy = malloc(len);
+	char *copy = len ? malloc(len) : NULL;
 	bool ok;
 
 	if (len)
@@ -208,7 +208,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Only a digit may stand for a digit, a letter for a letter, a digit or space for asctime's space. */
+/* Only a digit stands for a digit, a letter for a letter, a digit or space for asctime's space. */
 static void separators_and_digits_must_be_what_they_are(void **state)
 {
 	static const char *const texts[] = {

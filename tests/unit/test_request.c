@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* Rules of core/request that no single line of the corpus shows: limits, fields, the reader's contract. */
+/* Rules of core/request that no line of the corpus shows: limits, fields, its contract. */
 #include <stdio.h>
 #include <stdlib.h>
 
