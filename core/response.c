@@ -558,12 +558,13 @@ bool khttpd_reply_plan(const struct khttpd_site *site, const struct khttpd_reque
 u32 khttpd_reply_ready(const struct khttpd_variant *v, char *head, size_t size)
 {
 	struct khttpd_variant plain = *v;
-	struct answer a = { .status = 200, .variant = &plain, .len = v->body_len };
+	struct answer a = { .status = 200, .len = v->body_len };
 	struct khttpd_request req = { .method = KHTTPD_GET, .minor = 1 };
 	struct khttpd_clock clock;
 	struct khttpd_reply reply;
 
 	plain.ready = (struct khttpd_str){ NULL, 0 };
+	a.variant = &plain;
 	memset(clock.date, ' ', sizeof(clock.date));
 	return write_reply(&a, &req, &clock, head, size, &reply) ? reply.head_len : 0;
 }

@@ -312,6 +312,7 @@ static unsigned long count_closed(void)
 static void hold(void)
 {
 	unsigned long at_once;
+	const struct timespec a_moment = { .tv_nsec = 100000000 };
 	double end;
 	char c;
 
@@ -320,7 +321,7 @@ static void hold(void)
 	at_once = count_closed();
 	end = now() + 5;
 	while (at_once && count_closed() < opt.n && now() < end)
-		usleep(100000);
+		nanosleep(&a_moment, NULL);
 	printf("closed_at_once=%lu closed_by_server=%lu\n", at_once, count_closed());
 }
 
