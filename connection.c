@@ -465,6 +465,12 @@ int khttpd_conn_start(struct khttpd_shard *shard, struct socket *sock)
 
 	/* Whoever finds the connection once it is in the queue, its work waits for this lock. */
 	lock_sock(sk);
+	if (sk->sk_user_data) { /* a BPF program put it into a sockmap before accept */
+		release_sock(sk);
+		conn_free(c);
+		pr_warn_ratelimited("refusing a socket that BPF has taken\n");
+		return -EBUSY;
+	}
 	spin_lock(&shard->lock);
 	c->phase = CONN_FIRST;
 	c->since = jiffies;
@@ -778,7 +784,10 @@ static bool conn_all_acked(const struct sock *sk)
 	return tcp_sk(sk)->snd_una == tcp_sk(sk)->write_seq;
 }
 
-/* Unread input would make TCP close with RST, and lose what the peer has not read yet. */
+/*
+ * Unread input would make TCP close with RST, and lose what the peer has not read yet. So take it;
+ * only what comes from now on, from a peer that still sends, has that effect.
+ */
 static enum conn_next conn_discard(struct khttpd_conn *c)
 {
 	conn_read_sock(c, NULL, conn_discard_actor);
@@ -833,18 +842,27 @@ static void conn_fail(struct conn_rx *rx, u16 status)
 	conn_answer(rx, req);
 }
 
+/* Has the peer acknowledged nothing for the time-out of @phase? Socket locked. */
+static bool conn_stands_still(const struct khttpd_conn *c, enum conn_phase phase)
+{
+	unsigned long limit = msecs_to_jiffies(conn_timeout_ms(phase));
+
+	return tcp_sk(c->sock->sk)->snd_una == c->una && !time_before(jiffies, c->una_at + limit);
+}
+
 /*
  * Time is up in a phase that needs nothing from us. Start it anew while the peer still takes
- * what it was sent; give the peer up when that has stood still for the send time-out.
+ * what it was sent; give the peer up when that has stood still for the send time-out, or for the
+ * shorter one after a shedding. A peer that lingers has the whole time after its last ACK.
  */
 static enum conn_next conn_expire(struct khttpd_conn *c)
 {
 	struct sock *sk = c->sock->sk;
-	unsigned long limit = msecs_to_jiffies(conn_timeout_ms(CONN_SEND));
 
-	if (c->phase != CONN_SEND && conn_all_acked(sk))
+	if (conn_all_acked(sk) && c->phase != CONN_SEND &&
+	    (c->phase != CONN_LINGER || tcp_sk(sk)->snd_una == c->una))
 		return conn_discard(c);
-	if (tcp_sk(sk)->snd_una == c->una && !time_before(jiffies, c->una_at + limit))
+	if (conn_stands_still(c, c->last ? CONN_LINGER : CONN_SEND))
 		return CONN_ABORT;
 	conn_enter(c, c->phase, true);
 	return CONN_WAIT;
@@ -872,6 +890,9 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 			return next;
 		verdict = CONN_STAY;
 	}
+	/* Somebody else needs the place of one that is idle for us, and takes nothing. */
+	if (verdict == CONN_SHED && !conn_all_acked(sk) && conn_stands_still(c, CONN_LINGER))
+		return CONN_ABORT;
 	rx.c = c;
 	rx.limits.max_head = READ_ONCE(khttpd_params.max_head);
 	rx.limits.max_target = READ_ONCE(khttpd_params.max_target);
@@ -884,6 +905,12 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 		if (c->tx) {
 			err = conn_send(c, &progress);
 			if (err == -EAGAIN) {
+				/*
+				 * Nothing is under way whose ACK would call us: it was memory
+				 * that failed, and trying again at once would spin.
+				 */
+				if (tcp_rtx_and_write_queues_empty(sk))
+					return conn_discard(c);
 				conn_enter(c, CONN_SEND, progress);
 				return CONN_WAIT;
 			}
@@ -906,7 +933,7 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 				conn_fail(&rx, 503);
 				continue;
 			}
-			/* The reader may have all that it needs now; the socket may have no more. */
+			/* The reader may have all that it needs; the socket may have no more. */
 			conn_feed(&rx, (const u8 *)"", 0);
 			if (rx.stop)
 				continue;

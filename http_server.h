@@ -66,7 +66,8 @@ struct khttpd_server *khttpd_server_start(const struct khttpd_config *config);
  * khttpd_server_stop() - close every connection and listener, and wait until nothing is left
  * @srv: from khttpd_server_start()
  *
- * Replies that TCP has already taken are still delivered. Bounded: no step waits for a peer.
+ * Replies that TCP has already taken are still delivered, unless the peer sends more meanwhile.
+ * Bounded: no step waits for a peer.
  *
  * Context: process, may sleep.
  */

@@ -61,3 +61,32 @@ def test_shed_connections_do_not_raise_the_cap(params, quiet):
     finally:
         for c in held:
             c.sock.close()
+
+
+def test_shedding_frees_the_places_of_those_that_take_nothing(params, quiet):
+    """A connection that took nothing of its replies was idle for the server; when it was shed it
+    kept its place for the send time-out, and newcomers were refused."""
+    limit, stuck = 40, 30
+    params.set(max_conns=limit, linger_timeout_ms=200, send_timeout_ms=60000)
+    held = []
+    try:
+        for _ in range(stuck):
+            c = Client(rcvbuf=2048)
+            held.append(c)
+            c.send(request() * 20)
+        for _ in range(limit - stuck):
+            c = Client()
+            held.append(c)
+            c.send(request())
+            assert c.response().status == 200
+        time.sleep(0.5)
+        assert len(server_sockets()) == limit
+        for n in range(stuck):
+            c = Client()
+            held.append(c)
+            c.send(request())
+            assert c.response().status == 200, f"newcomer {n}"
+            time.sleep(0.01)
+    finally:
+        for c in held:
+            c.sock.close()
