@@ -567,7 +567,7 @@ static void conn_answer(struct conn_rx *rx, struct khttpd_request *req)
 		conn_read_clock(&rx->clock);
 	if (!khttpd_reply_plan(c->shard->srv->site, req, &rx->clock, head, TX_HEADS - tx->used,
 			       &reply)) {
-		/* A field group longer than site_open() lets pass: never, but close if so. */
+		/* Never: conn_tx_full() leaves room for the longest head. But close if so. */
 		c->closing = true;
 		return;
 	}
@@ -597,7 +597,7 @@ static size_t conn_feed(struct conn_rx *rx, const u8 *data, size_t len)
 	do {
 		if (c->closing)
 			return len;
-		if (conn_tx_full(c->tx, c->shard->srv->head_room)) {
+		if (conn_tx_full(c->tx, c->shard->srv->site->longest_head)) {
 			rx->stop = CONN_RX_FULL;
 			break;
 		}

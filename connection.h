@@ -66,7 +66,6 @@ struct khttpd_shard {
 /**
  * struct khttpd_server - all of the engine
  * @site: what is served
- * @head_room: room that any head of a reply fits into
  * @wq: runs the connections' work and the sweeps
  * @peers: connections by address
  * @conns: struct khttpd_conn that exist; the allocation counts, the destructor uncounts
@@ -76,7 +75,6 @@ struct khttpd_shard {
  */
 struct khttpd_server {
 	const struct khttpd_site *site;
-	u32 head_room;
 	struct workqueue_struct *wq;
 	struct khttpd_peers peers;
 	atomic_t conns;

@@ -163,18 +163,6 @@ static void acceptor_stop(struct khttpd_shard *shard)
 
 /* ------------------------------------------------------------------- server */
 
-/* Room for the generated lines and the longest field group of the site. */
-static u32 server_head_room(const struct khttpd_site *site)
-{
-	u32 longest = 0, i, j;
-
-	for (i = 0; i < site->n_resources; i++)
-		for (j = 0; j < site->resources[i].n_variants; j++)
-			longest = max3(longest, site->resources[i].variants[j].fields.len,
-				       site->resources[i].variants[j].fields_304.len);
-	return KHTTPD_MAX_REPLY_HEAD - KHTTPD_MAX_FIELD_GROUP + longest;
-}
-
 /* Listen everywhere before anybody accepts, so that a failure has served nobody. */
 static int server_listen(struct khttpd_server *srv, const struct khttpd_config *config)
 {
@@ -231,7 +219,6 @@ struct khttpd_server *khttpd_server_start(const struct khttpd_config *config)
 	if (!srv)
 		goto no_memory;
 	srv->site = config->site;
-	srv->head_room = server_head_room(config->site);
 	srv->n_shards = n;
 	init_waitqueue_head(&srv->drained);
 	for (i = 0; i < n; i++)

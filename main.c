@@ -9,6 +9,7 @@
 #include <linux/moduleparam.h>
 #include <linux/vmalloc.h>
 
+#include "core/builtin.h"
 #include "core/request.h"
 #include "core/site.h"
 #include "http_server.h"
@@ -104,28 +105,29 @@ TUNABLE(max_body, 0, UINT_MAX, "bytes of a request's body that are read past, el
 TUNABLE(max_site_bytes, 1, UINT_MAX, "bytes of site content held in memory (1073741824)");
 
 static struct khttpd_server *server;
-static struct khttpd_builtin site;
-static u8 *large;
+static struct khttpd_site site;
+static void *image; /* what @site lies in: in the vmalloc area, so that pages can be sent */
 
-/* The object that tests fetch: in the vmalloc area, as a site image will be. */
-static int large_create(void)
+static int __init site_create(void)
 {
-	u64 i;
+	u64 size = khttpd_builtin_size(debug_large);
+	const char *why;
 
-	if (!debug_large)
-		return 0;
-	if (debug_large > khttpd_params.max_site_bytes) {
+	if (size > khttpd_params.max_site_bytes) {
 		pr_err("debug_large is more than max_site_bytes\n");
 		return -EINVAL;
 	}
-	large = vmalloc(debug_large);
-	if (!large) {
-		pr_err("not enough memory for debug_large\n");
+	image = vzalloc(size);
+	if (!image) {
+		pr_err("no room for the site of %llu bytes\n", size);
 		return -ENOMEM;
 	}
-	for (i = 0; i < debug_large; i++)
-		large[i] = i * 31 + (i >> 8);
-	return 0;
+	khttpd_builtin_write(image, debug_large);
+	if (khttpd_site_open(&site, image, size, &why))
+		return 0;
+	pr_err("the built-in site is refused: %s\n", why);
+	vfree(image);
+	return -EINVAL;
 }
 
 static int __init khttpd_init(void)
@@ -135,17 +137,16 @@ static int __init khttpd_init(void)
 		.port = port,
 		.backlog = backlog,
 		.shards = shards,
-		.site = &site.site,
+		.site = &site,
 	};
 	int err;
 
-	err = large_create();
+	err = site_create();
 	if (err)
 		return err;
-	khttpd_builtin_init(&site, large, debug_large);
 	server = khttpd_server_start(&config);
 	if (IS_ERR(server)) {
-		vfree(large);
+		vfree(image);
 		return PTR_ERR(server);
 	}
 	return 0;
@@ -154,7 +155,7 @@ static int __init khttpd_init(void)
 static void __exit khttpd_exit(void)
 {
 	khttpd_server_stop(server);
-	vfree(large);
+	vfree(image);
 	pr_info("stopped\n");
 }
 

@@ -8,6 +8,7 @@
  */
 #include "response.h"
 
+#include "route.h"
 #include "text.h"
 
 /* --- what a status says --- */
@@ -32,7 +33,12 @@ static const struct status statuses[] = {
 	STATUS(200, "200 OK"),
 	STATUS(204, "204 No Content"),
 	STATUS(206, "206 Partial Content"),
+	STATUS(301, "301 Moved Permanently"),
+	STATUS(302, "302 Found"),
+	STATUS(303, "303 See Other"),
 	STATUS(304, "304 Not Modified"),
+	STATUS(307, "307 Temporary Redirect"),
+	STATUS(308, "308 Permanent Redirect"),
 	STATUS(404, "404 Not Found"),
 	STATUS(400, "400 Bad Request"),
 	STATUS(405, "405 Method Not Allowed"),
@@ -60,9 +66,6 @@ static const struct status *find_status(u16 code)
 
 /* --- the head --- */
 
-/* All lines but a variant's own fit in here, the empty line included (KHTTPD_MAX_REPLY_HEAD). */
-#define MAX_LINES 512
-
 static inline char *put(char *p, const char *s, size_t len)
 {
 	memcpy(p, s, len);
@@ -85,18 +88,39 @@ static char *put_number(char *p, u64 value)
 	return p + digits;
 }
 
-static const struct khttpd_variant no_variant;
-
 /* The decision, before it is put in words. */
 struct answer {
 	u16 status;
 	bool vary; /* 406 of a resource with several variants */
-	const struct khttpd_variant *variant; /* with 200, 206, 304 and 416; else @no_variant */
-	u64 first; /* with 200 and 206: the part of its content to send */
+	/* With 200, 206, 304 and 416, and with the page of a 404 */
+	const struct khttpd_image_variant *variant;
+	u64 first; /* the part of its content to send */
 	u64 len;
+	/* Of a redirect: the entry that says so, or NULL if a rule of the host does */
+	const struct khttpd_image_entry *entry;
+	u32 host;
+	u32 location_len;
 };
 
-/* Our own lines of the head, without the empty one: less than MAX_LINES bytes. */
+/*
+ * The rule is looked for once more: to carry its captures around would make every reply pay for
+ * them on kernels that zero the stack. For that reason not inlined either.
+ */
+static __attribute__((__noinline__)) u64 write_location(const struct khttpd_site *site,
+							const struct answer *a,
+							const struct khttpd_request *req, char *out,
+							size_t size)
+{
+	struct khttpd_route route;
+
+	if (a->entry)
+		return khttpd_entry_location(site, a->entry, req->query, out, size);
+	if (!khttpd_route_find(site, a->host, req->path, &route))
+		return 0; /* never: it was found before */
+	return khttpd_route_location(site, &route, req->query, out, size);
+}
+
+/* Our own lines of the head, without the empty one: less than KHTTPD_MAX_LINES bytes. */
 static char *write_lines(char *p, const struct answer *a, const struct status *status, u64 len,
 			 const struct khttpd_request *req, const struct khttpd_clock *clock)
 {
@@ -114,17 +138,17 @@ static char *write_lines(char *p, const struct answer *a, const struct status *s
 			p = PUT(p, "-");
 			p = put_number(p, a->first + a->len - 1);
 			p = PUT(p, "/");
-			p = put_number(p, a->variant->body_len);
+			p = put_number(p, le32_to_cpu(a->variant->body.len));
 			p = PUT(p, "\r\n");
 		}
 		if (a->status == 416) {
 			p = PUT(p, "Content-Range: bytes */");
-			p = put_number(p, a->variant->body_len);
+			p = put_number(p, le32_to_cpu(a->variant->body.len));
 			p = PUT(p, "\r\n");
 		}
 		if (a->status == 204 || a->status == 405)
 			p = PUT(p, "Allow: GET, HEAD, OPTIONS\r\n");
-		if (a->status >= 400)
+		if (a->status >= 300 && a->status != 304 && !(a->status == 404 && a->variant))
 			p = PUT(p, "Content-Type: text/plain; charset=utf-8\r\n");
 		if (a->vary)
 			p = PUT(p, "Vary: Accept-Encoding\r\n");
@@ -144,16 +168,16 @@ static __attribute__((__noinline__)) char *
 write_lines_tight(char *head, size_t size, const struct answer *a, const struct status *status,
 		  u64 len, const struct khttpd_request *req, const struct khttpd_clock *clock)
 {
-	char lines[MAX_LINES];
+	char lines[KHTTPD_MAX_LINES];
 	size_t n = write_lines(lines, a, status, len, req, clock) - lines;
 
 	return n <= size ? put(head, lines, n) : NULL;
 }
 
 /* Write the head for @a and fill in @reply. */
-static bool write_reply(const struct answer *a, const struct khttpd_request *req,
-			const struct khttpd_clock *clock, char *head, size_t size,
-			struct khttpd_reply *reply)
+static bool write_reply(const struct khttpd_site *site, const struct answer *a,
+			const struct khttpd_request *req, const struct khttpd_clock *clock,
+			char *head, size_t size, struct khttpd_reply *reply)
 {
 	const struct status *status = find_status(a->status);
 	struct khttpd_str fields = { "", 0 };
@@ -163,25 +187,34 @@ static bool write_reply(const struct answer *a, const struct khttpd_request *req
 	char *p;
 
 	switch (a->status) {
+	case 404:
+		if (!a->variant)
+			goto text;
+		fields = khttpd_site_fields(site, a->variant, 0, 2);
+		goto content;
 	case 200:
 	case 206:
-		fields = a->variant->fields;
+		fields = khttpd_site_fields(site, a->variant, 0, 4);
+content:
 		len = a->len;
 		if (len)
-			body = a->variant->body + a->first;
+			body = site->image + le32_to_cpu(a->variant->body.at) + a->first;
 		break;
 	case 304:
-		fields = a->variant->fields_304;
+		fields = khttpd_site_fields(site, a->variant, 1, 3);
 		break;
 	case 204:
 		break;
 	default:
+text:
 		body = (const u8 *)status->text.p;
 		len = status->text.len;
 	}
 
 	group = (size_t)fields.len + 2; /* and the empty line */
-	if (likely(size >= MAX_LINES + fields.len))
+	if (a->location_len)
+		group += sizeof("Location: \r\n") - 1 + a->location_len;
+	if (likely(size >= KHTTPD_MAX_LINES + group))
 		p = write_lines(head, a, status, len, req, clock);
 	else if (size >= group)
 		p = write_lines_tight(head, size - group, a, status, len, req, clock);
@@ -189,6 +222,11 @@ static bool write_reply(const struct answer *a, const struct khttpd_request *req
 		p = NULL;
 	if (!p)
 		return false;
+	if (a->location_len) {
+		p = PUT(p, "Location: ");
+		p += write_location(site, a, req, p, a->location_len);
+		p = PUT(p, "\r\n");
+	}
 	p = put(p, fields.p, fields.len);
 	p = PUT(p, "\r\n");
 
@@ -200,25 +238,39 @@ static bool write_reply(const struct answer *a, const struct khttpd_request *req
 	return true;
 }
 
-/* Where the date is in the head of a 200. */
-#define READY_DATE (sizeof("HTTP/1.1 200 OK\r\nServer: khttpd\r\nDate: ") - 1)
+#define READY_200 "HTTP/1.1 200 OK\r\nServer: khttpd\r\nDate: "
+#define READY_DATE (sizeof(READY_200) - 1)
+
+u32 khttpd_ready_start(char *start, u64 body_len)
+{
+	char *p = PUT(start, READY_200);
+
+	memset(p, ' ', KHTTPD_DATE_LEN);
+	p = PUT(p + KHTTPD_DATE_LEN, "\r\nContent-Length: ");
+	p = put_number(p, body_len);
+	p = PUT(p, "\r\n");
+	return p - start;
+}
 
 /* What most replies come to: the variant's whole content under its ready head, if that fits. */
-static bool write_ready(const struct answer *a, const struct khttpd_request *req,
-			const struct khttpd_clock *clock, char *head, size_t size,
-			struct khttpd_reply *reply)
+static bool write_ready(const struct khttpd_site *site, const struct answer *a,
+			const struct khttpd_request *req, const struct khttpd_clock *clock,
+			char *head, size_t size, struct khttpd_reply *reply)
 {
-	const struct khttpd_variant *v = a->variant;
+	struct khttpd_str ready;
 
-	if (a->status != 200 || !v->ready.len || v->ready.len > size || !req->minor || req->close)
+	if (a->status != 200 || !req->minor || req->close)
 		return false;
-	memcpy(head, v->ready.p, v->ready.len);
+	ready = khttpd_site_head(site, a->variant);
+	if (ready.len > size)
+		return false;
+	memcpy(head, ready.p, ready.len);
 	memcpy(head + READY_DATE, clock->date, KHTTPD_DATE_LEN);
 	reply->status = 200;
 	reply->close = false;
-	reply->head_len = v->ready.len;
-	reply->body = v->body;
-	reply->body_len = req->method == KHTTPD_HEAD ? 0 : v->body_len;
+	reply->head_len = ready.len;
+	reply->body = site->image + le32_to_cpu(a->variant->body.at);
+	reply->body_len = req->method == KHTTPD_HEAD ? 0 : a->len;
 	return true;
 }
 
@@ -326,24 +378,25 @@ static void rank_codings(const struct khttpd_request *req, int rank[KHTTPD_CODIN
 }
 
 /* The variant that suits the client best, the site's order deciding ties; NULL: none does. */
-static const struct khttpd_variant *choose_variant(const struct khttpd_resource *res,
-						   const struct khttpd_request *req)
+static const struct khttpd_image_variant *choose_variant(const struct khttpd_site *site,
+							 const struct khttpd_image_entry *entry,
+							 const struct khttpd_request *req)
 {
-	const struct khttpd_variant *v, *best = NULL;
-	const struct khttpd_variant *end = res->variants + res->n_variants;
+	const struct khttpd_image_variant *v = site->variants + le32_to_cpu(entry->first_variant);
+	const struct khttpd_image_variant *end = v + le16_to_cpu(entry->n_variants), *best = v;
 	int rank[KHTTPD_CODINGS], best_rank = 0;
 
 	if (!has_field(req, KHTTPD_ACCEPT_ENCODING)) {
-		for (v = res->variants; v < end; v++)
-			if (v->coding == KHTTPD_IDENTITY)
+		for (; v < end; v++)
+			if (le16_to_cpu(v->coding) == KHTTPD_IDENTITY)
 				return v;
-		return res->variants; /* anything goes when the field is absent */
+		return best; /* anything goes when the field is absent */
 	}
 	rank_codings(req, rank);
-	for (v = res->variants; v < end; v++) {
-		if (rank[v->coding] > best_rank) {
+	for (best = NULL; v < end; v++) {
+		if (rank[le16_to_cpu(v->coding)] > best_rank) {
 			best = v;
-			best_rank = rank[v->coding];
+			best_rank = rank[le16_to_cpu(v->coding)];
 		}
 	}
 	return best;
@@ -411,23 +464,23 @@ static bool date_field(const struct khttpd_request *req, enum khttpd_field_id id
 }
 
 /* In the order of RFC 9110, 13.2.2: 412, 304 or, if all of them hold, 200. */
-static u16 check_preconditions(const struct khttpd_request *req, const struct khttpd_resource *res,
-			       const struct khttpd_variant *v, s64 now)
+static u16 check_preconditions(const struct khttpd_request *req, struct khttpd_str etag,
+			       s64 last_modified, s64 now)
 {
 	s64 date;
 
 	if (has_field(req, KHTTPD_IF_MATCH)) {
-		if (!etag_matches(req, KHTTPD_IF_MATCH, v->etag, false))
+		if (!etag_matches(req, KHTTPD_IF_MATCH, etag, false))
 			return 412;
 	} else if (date_field(req, KHTTPD_IF_UNMODIFIED_SINCE, now, &date)) {
-		if (res->last_modified > date)
+		if (last_modified > date)
 			return 412;
 	}
 	if (has_field(req, KHTTPD_IF_NONE_MATCH)) {
-		if (etag_matches(req, KHTTPD_IF_NONE_MATCH, v->etag, true))
+		if (etag_matches(req, KHTTPD_IF_NONE_MATCH, etag, true))
 			return 304;
 	} else if (date_field(req, KHTTPD_IF_MODIFIED_SINCE, now, &date)) {
-		if (res->last_modified <= date)
+		if (last_modified <= date)
 			return 304;
 	}
 	return 200;
@@ -455,7 +508,7 @@ static bool take_number(struct khttpd_str *s, u64 *value)
  */
 static u16 parse_range(struct khttpd_str s, struct answer *a)
 {
-	u64 size = a->variant->body_len, first, last;
+	u64 size = a->len, first, last;
 	bool has_first, has_last;
 
 	if (s.len < 6 || !khttpd_same(s.p, "bytes=", 6))
@@ -490,8 +543,8 @@ static u16 parse_range(struct khttpd_str s, struct answer *a)
 }
 
 /* If-Range, strong: the tag, or exactly the date that Last-Modified shows (RFC 9110, 13.1.5). */
-static bool range_applies(const struct khttpd_request *req, const struct khttpd_resource *res,
-			  const struct khttpd_variant *v, s64 now)
+static bool range_applies(const struct khttpd_request *req, struct khttpd_str etag,
+			  s64 last_modified, s64 now)
 {
 	struct khttpd_str value;
 	s64 date;
@@ -500,71 +553,135 @@ static bool range_applies(const struct khttpd_request *req, const struct khttpd_
 		return true;
 	if (!only_field(req, KHTTPD_IF_RANGE, &value))
 		return false;
-	return is_equal(value, v->etag) ||
-	       (khttpd_date_parse(value, now, &date) && date == res->last_modified);
+	return is_equal(value, etag) ||
+	       (khttpd_date_parse(value, now, &date) && date == last_modified);
 }
 
 /* --- the decision --- */
 
-static void decide(const struct khttpd_site *site, const struct khttpd_request *req, s64 now,
-		   struct answer *a)
+/* 404, with the page that the host or a rule has for it. */
+static void not_found(const struct khttpd_site *site, const struct khttpd_request *req,
+		      const struct khttpd_image_entry *page, struct answer *a)
 {
-	const struct khttpd_resource *res;
-	const struct khttpd_variant *v;
-	struct khttpd_str range;
+	a->status = 404;
+	if (page && le16_to_cpu(page->status) == 200)
+		a->variant = choose_variant(site, page, req);
+	if (a->variant)
+		a->len = le32_to_cpu(a->variant->body.len);
+}
 
-	if (req->error) {
-		a->status = req->error;
+/* A redirect; its location must be measured before the head is written. */
+static void redirect(const struct khttpd_site *site, const struct khttpd_request *req, u16 status,
+		     struct answer *a)
+{
+	u64 len = write_location(site, a, req, NULL, 0);
+
+	a->status = status;
+	a->location_len = len;
+	if (len > KHTTPD_MAX_FIELD_GROUP - (sizeof("Location: \r\n") - 1)) {
+		a->status = 414;
+		a->location_len = 0;
+	}
+}
+
+/* What an entry of the site comes to. */
+static void decide_entry(const struct khttpd_site *site, const struct khttpd_request *req, s64 now,
+			 const struct khttpd_image_entry *entry, struct answer *a)
+{
+	const struct khttpd_image_variant *v;
+	struct khttpd_str range, etag;
+	s64 modified;
+
+	if (le16_to_cpu(entry->status) != 200) {
+		a->entry = entry;
+		redirect(site, req, le16_to_cpu(entry->status), a);
 		return;
 	}
-	if (req->method != KHTTPD_GET && req->method != KHTTPD_HEAD) {
-		a->status = req->method == KHTTPD_OPTIONS ? 204 : 405;
-		return;
-	}
-	res = khttpd_site_find(site, req->host, req->path);
-	if (!res) {
-		a->status = 404;
-		return;
-	}
-	v = choose_variant(res, req);
+	v = choose_variant(site, entry, req);
 	if (!v) {
 		a->status = 406;
-		a->vary = res->n_variants > 1;
+		a->vary = le16_to_cpu(entry->n_variants) > 1;
 		return;
 	}
 	a->variant = v;
-	a->first = 0;
-	a->len = v->body_len;
+	a->len = le32_to_cpu(v->body.len);
 	a->status = 200;
 	if (!req->n_fields)
 		return;
-	a->status = check_preconditions(req, res, v, now);
+	etag = khttpd_site_etag(site, v);
+	modified = le64_to_cpu(entry->last_modified);
+	a->status = check_preconditions(req, etag, modified, now);
 	if (a->status == 200 && req->method == KHTTPD_GET &&
-	    only_field(req, KHTTPD_RANGE, &range) && range_applies(req, res, v, now))
+	    only_field(req, KHTTPD_RANGE, &range) && range_applies(req, etag, modified, now))
 		a->status = parse_range(range, a);
+}
+
+/*
+ * What the rules of the host make of a path that the site does not have. @scratch is room for the
+ * path that a rewrite leads to: false if it is too small.
+ */
+static __attribute__((__noinline__)) bool decide_missing(const struct khttpd_site *site,
+							 const struct khttpd_request *req, s64 now,
+							 char *scratch, size_t size,
+							 struct answer *a)
+{
+	u32 page = le32_to_cpu(site->hosts[a->host].not_found);
+	const struct khttpd_image_entry *entry = NULL;
+	struct khttpd_route route;
+	u16 status;
+	u64 len;
+
+	if (khttpd_route_find(site, a->host, req->path, &route)) {
+		status = le16_to_cpu(route.rule->status);
+		if (status != 200 && status != 404) {
+			redirect(site, req, status, a);
+			return true;
+		}
+		len = khttpd_route_path(site, &route, scratch, size);
+		if (len > size && size < KHTTPD_IMAGE_MAX_PATH)
+			return false;
+		if (len <= size)
+			entry = khttpd_site_find(site, a->host,
+						 (struct khttpd_str){ scratch, len });
+		if (entry && status == 200) {
+			decide_entry(site, req, now, entry, a);
+			return true;
+		}
+	}
+	if (!entry && page != KHTTPD_IMAGE_NONE)
+		entry = &site->entries[page];
+	not_found(site, req, entry, a);
+	return true;
+}
+
+static bool decide(const struct khttpd_site *site, const struct khttpd_request *req, s64 now,
+		   char *scratch, size_t size, struct answer *a)
+{
+	const struct khttpd_image_entry *entry;
+
+	if (req->error) {
+		a->status = req->error;
+		return true;
+	}
+	if (req->method != KHTTPD_GET && req->method != KHTTPD_HEAD) {
+		a->status = req->method == KHTTPD_OPTIONS ? 204 : 405;
+		return true;
+	}
+	a->host = khttpd_site_host(site, req->host);
+	entry = khttpd_site_find(site, a->host, req->path);
+	if (unlikely(!entry))
+		return decide_missing(site, req, now, scratch, size, a);
+	decide_entry(site, req, now, entry, a);
+	return true;
 }
 
 bool khttpd_reply_plan(const struct khttpd_site *site, const struct khttpd_request *req,
 		       const struct khttpd_clock *clock, char *head, size_t size,
 		       struct khttpd_reply *reply)
 {
-	struct answer a = { .variant = &no_variant };
+	struct answer a = { 0 };
 
-	decide(site, req, clock->seconds, &a);
-	return write_ready(&a, req, clock, head, size, reply) ||
-	       write_reply(&a, req, clock, head, size, reply);
-}
-
-u32 khttpd_reply_ready(const struct khttpd_variant *v, char *head, size_t size)
-{
-	struct khttpd_variant plain = *v;
-	struct answer a = { .status = 200, .len = v->body_len };
-	struct khttpd_request req = { .method = KHTTPD_GET, .minor = 1 };
-	struct khttpd_clock clock;
-	struct khttpd_reply reply;
-
-	plain.ready = (struct khttpd_str){ NULL, 0 };
-	a.variant = &plain;
-	memset(clock.date, ' ', sizeof(clock.date));
-	return write_reply(&a, &req, &clock, head, size, &reply) ? reply.head_len : 0;
+	return decide(site, req, clock->seconds, head, size, &a) &&
+	       (write_ready(site, &a, req, clock, head, size, reply) ||
+		write_reply(site, &a, req, clock, head, size, reply));
 }

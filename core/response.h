@@ -7,8 +7,14 @@
 #include "request.h"
 #include "site.h"
 
-/* Room that every head fits into: generated lines and the longest field group. */
-#define KHTTPD_MAX_REPLY_HEAD (512 + KHTTPD_MAX_FIELD_GROUP)
+/* All lines of a head but those of the site and Location; the empty line is one of them. */
+#define KHTTPD_MAX_LINES 512
+
+/* Room that every head fits into: generated lines and the longest field group, or Location. */
+#define KHTTPD_MAX_REPLY_HEAD (KHTTPD_MAX_LINES + KHTTPD_MAX_FIELD_GROUP)
+
+/* Room for what khttpd_ready_start() writes. */
+#define KHTTPD_READY_START 128
 
 /**
  * struct khttpd_clock - the time, as an engine keeps it
@@ -49,20 +55,22 @@ struct khttpd_reply {
  * coding (12.5.3); every reply carries Date, Server and the right framing.
  *
  * Context: any; does not sleep.
- * Return: true; false if the head does not fit into @size (nothing is decided then).
+ * Return: true; false if @size was too small (nothing is decided then).
  */
 bool khttpd_reply_plan(const struct khttpd_site *site, const struct khttpd_request *req,
 		       const struct khttpd_clock *clock, char *head, size_t size,
 		       struct khttpd_reply *reply);
 
 /**
- * khttpd_reply_ready() - write the head that a variant's @ready is to hold
- * @v: the variant, complete but for @ready
- * @head: where it goes
- * @size: bytes at @head; KHTTPD_MAX_REPLY_HEAD always suffices
+ * khttpd_ready_start() - write the beginning of the head that a variant in an image has
+ * @start: KHTTPD_READY_START bytes
+ * @body_len: bytes of the variant's body
  *
- * Return: bytes written; 0 if they do not fit.
+ * Status line, Server, Date with blanks for the date, Content-Length: what comes before the
+ * variant's own field lines.
+ *
+ * Return: bytes written.
  */
-u32 khttpd_reply_ready(const struct khttpd_variant *v, char *head, size_t size);
+u32 khttpd_ready_start(char *start, u64 body_len);
 
 #endif

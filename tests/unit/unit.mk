@@ -4,7 +4,7 @@ UNIT_CCS ?= gcc clang
 UNIT_PARSER := $(or $(HTTP_PARSER_DIR),compat/http_parser)
 
 UNIT_TESTS := date corpus request response
-UNIT_CORE := $(wildcard core/*.c)
+UNIT_CORE := $(wildcard core/*.c) pack/image.c
 UNIT_HELPERS := tests/unit/unit.c tests/unit/engine.c tests/unit/fixture.c tests/unit/corpus.c
 UNIT_HEADERS := $(wildcard core/*.h tests/unit/*.h)
 UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Werror -fno-omit-frame-pointer \
