@@ -26,6 +26,7 @@
 #include "compat/compat.h"
 #include "connection.h"
 #include "core/response.h"
+#include "stats.h"
 
 #define CONN_BUDGET 4 /* batches of replies per run of a connection's work */
 #define CONN_SWEEP_MS 100 /* how often time-outs are looked at */
@@ -45,6 +46,7 @@
  * @pages: a large body after them, in the vmalloc area
  * @pages_left: bytes of it that TCP has not taken
  * @used: bytes in use at @heads
+ * @content: what the replies come from; NULL while there are none
  * @req: the request that is being read or answered; here because it is large for a stack
  * @heads: where the replies' heads are written
  */
@@ -56,6 +58,7 @@ struct conn_tx {
 	const u8 *pages;
 	u64 pages_left;
 	u32 used;
+	struct khttpd_content *content;
 	struct khttpd_request req;
 	char heads[];
 };
@@ -77,7 +80,10 @@ static_assert(TX_HEADS >= KHTTPD_MAX_REPLY_HEAD);
  * @last: it was shed: the next reply is the last
  * @una: the first byte that the peer had not acknowledged when @phase was entered last
  * @una_at: jiffies since when it is that one
- * @requests: replies planned so far
+ * @requests: replies planned so far; the work writes it, a dump reads it
+ * @bytes: given to TCP so far; likewise
+ * @began: jiffies at which it was accepted
+ * @all: in @shard->all
  * @peer: its address's counter
  * @tx: NULL unless replies wait to be taken by TCP
  * @reader: HTTP reading position
@@ -96,6 +102,9 @@ struct khttpd_conn {
 	u32 una;
 	unsigned long una_at;
 	u32 requests;
+	u64 bytes;
+	unsigned long began;
+	struct khttpd_conn_node all;
 	struct khttpd_peer *peer;
 	struct conn_tx *tx;
 	struct khttpd_reader reader;
@@ -339,6 +348,8 @@ static bool conn_shed(struct khttpd_server *srv)
 	if (c)
 		conn_judge(c, CONN_SHED);
 	spin_unlock(&oldest->lock);
+	if (c)
+		khttpd_count(KHTTPD_STAT_SHED, 1);
 	return c;
 }
 
@@ -350,6 +361,7 @@ void khttpd_shard_init(struct khttpd_shard *shard, struct khttpd_server *srv)
 	spin_lock_init(&shard->lock);
 	for (phase = 0; phase <= CONN_LEAVING; phase++)
 		INIT_LIST_HEAD(&shard->queue[phase]);
+	INIT_LIST_HEAD(&shard->all);
 	INIT_DELAYED_WORK(&shard->sweep, shard_sweep);
 }
 
@@ -380,6 +392,80 @@ void khttpd_shard_stop(struct khttpd_shard *shard)
 		cond_resched();
 		spin_lock(&shard->lock);
 	}
+	spin_unlock(&shard->lock);
+}
+
+/* ------------------------------------------------------------------ listing */
+
+void khttpd_conns_begin(struct khttpd_conns_cursor *cur, struct khttpd_server *srv)
+{
+	struct khttpd_shard *shard = &srv->shard[0];
+
+	cur->srv = srv;
+	cur->i = 0;
+	cur->node.conn = NULL;
+	spin_lock(&shard->lock);
+	list_add(&cur->node.list, &shard->all);
+	spin_unlock(&shard->lock);
+}
+
+static void conn_describe(const struct khttpd_conn *c, struct khttpd_conn_info *info)
+{
+	const struct sock *sk = c->sock->sk;
+
+	info->family = sk->sk_family;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6) {
+		info->address = sk->sk_v6_daddr;
+		if (ipv6_addr_v4mapped(&info->address)) {
+			info->family = AF_INET;
+			info->address.s6_addr32[0] = info->address.s6_addr32[3];
+		}
+	} else
+#endif
+		info->address.s6_addr32[0] = sk->sk_daddr;
+	info->port = ntohs(sk->sk_dport);
+	info->phase = c->phase;
+	info->age_ms = jiffies_to_msecs(jiffies - c->began);
+	info->quiet_ms = jiffies_to_msecs(jiffies - c->since);
+	info->requests = READ_ONCE(c->requests);
+	info->bytes = READ_ONCE(c->bytes);
+}
+
+bool khttpd_conns_next(struct khttpd_conns_cursor *cur, struct khttpd_conn_info *info)
+{
+	struct khttpd_shard *shard = &cur->srv->shard[cur->i];
+	struct khttpd_conn_node *next;
+
+	spin_lock(&shard->lock);
+	for (;;) {
+		if (!list_is_last(&cur->node.list, &shard->all)) {
+			next = list_next_entry(&cur->node, list);
+			list_move(&cur->node.list, &next->list);
+			if (!next->conn) /* somebody else's cursor */
+				continue;
+			conn_describe(next->conn, info);
+			spin_unlock(&shard->lock);
+			return true;
+		}
+		if (cur->i + 1 == cur->srv->n_shards) {
+			spin_unlock(&shard->lock);
+			return false;
+		}
+		list_del(&cur->node.list);
+		spin_unlock(&shard->lock);
+		shard = &cur->srv->shard[++cur->i];
+		spin_lock(&shard->lock);
+		list_add(&cur->node.list, &shard->all);
+	}
+}
+
+void khttpd_conns_end(struct khttpd_conns_cursor *cur)
+{
+	struct khttpd_shard *shard = &cur->srv->shard[cur->i];
+
+	spin_lock(&shard->lock);
+	list_del(&cur->node.list);
 	spin_unlock(&shard->lock);
 }
 
@@ -420,6 +506,9 @@ static int conn_admit(struct khttpd_conn *c, const struct sock *sk)
 	if (IS_ERR(peer)) {
 		if (PTR_ERR(peer) == -EBUSY)
 			pr_warn_ratelimited("a peer reached max_conns_per_ip\n");
+		khttpd_count(PTR_ERR(peer) == -EBUSY ? KHTTPD_STAT_REFUSED_PEER :
+						       KHTTPD_STAT_REFUSED_MEMORY,
+			     1);
 		return PTR_ERR(peer);
 	}
 	c->peer = peer;
@@ -433,13 +522,19 @@ static int conn_admit(struct khttpd_conn *c, const struct sock *sk)
 	 * asked meanwhile: the new one comes in on credit, and the credit is limited. Beyond it,
 	 * as after max_conns was lowered, one still goes but none comes.
 	 */
-	return conn_shed(srv) && over <= max / 16 + 16 ? 0 : -EBUSY;
+	if (conn_shed(srv) && over <= max / 16 + 16)
+		return 0;
+	khttpd_count(KHTTPD_STAT_REFUSED_CONNS, 1);
+	return -EBUSY;
 }
 
 static void conn_tx_put(struct khttpd_conn *c)
 {
-	struct conn_tx *tx = this_cpu_xchg(conn_tx_spare, c->tx);
+	struct conn_tx *tx;
 
+	if (c->tx->content)
+		khttpd_content_put(c->tx->content);
+	tx = this_cpu_xchg(conn_tx_spare, c->tx);
 	c->tx = NULL;
 	if (tx)
 		kmem_cache_free(conn_tx_cache, tx);
@@ -453,8 +548,10 @@ int khttpd_conn_start(struct khttpd_shard *shard, struct socket *sock)
 	struct sock *sk = sock->sk;
 	int err;
 
-	if (!c)
+	if (!c) {
+		khttpd_count(KHTTPD_STAT_REFUSED_MEMORY, 1);
 		return -ENOMEM;
+	}
 	err = conn_admit(c, sk);
 	if (err) {
 		conn_free(c);
@@ -474,7 +571,10 @@ int khttpd_conn_start(struct khttpd_shard *shard, struct socket *sock)
 	spin_lock(&shard->lock);
 	c->phase = CONN_FIRST;
 	c->since = jiffies;
+	c->began = jiffies;
 	list_add_tail(&c->node, &shard->queue[CONN_FIRST]);
+	c->all.conn = c;
+	list_add_tail(&c->all.list, &shard->all);
 	if (!shard->conns++)
 		queue_delayed_work(shard->srv->wq, &shard->sweep, msecs_to_jiffies(CONN_SWEEP_MS));
 	spin_unlock(&shard->lock);
@@ -489,6 +589,7 @@ int khttpd_conn_start(struct khttpd_shard *shard, struct socket *sock)
 	if (!skb_queue_empty(&sk->sk_receive_queue) || sk->sk_state != TCP_ESTABLISHED)
 		conn_kick(c);
 	release_sock(sk);
+	khttpd_count(KHTTPD_STAT_ACCEPTED, 1);
 	return 0;
 }
 
@@ -512,6 +613,7 @@ static void conn_close(struct khttpd_conn *c)
 
 	spin_lock(&shard->lock);
 	list_del(&c->node);
+	list_del(&c->all.list);
 	shard->conns--;
 	spin_unlock(&shard->lock);
 
@@ -521,6 +623,7 @@ static void conn_close(struct khttpd_conn *c)
 		conn_tx_put(c);
 	kfree(c->reader.buf);
 	conn_free(c);
+	khttpd_count(KHTTPD_STAT_CLOSED, 1);
 }
 
 /* ----------------------------------------------------------------- planning */
@@ -538,10 +641,10 @@ static void conn_read_clock(struct khttpd_clock *clock)
 	put_cpu_ptr(&conn_clock);
 }
 
-static bool conn_tx_full(const struct conn_tx *tx, u32 head_room)
+static bool conn_tx_full(const struct conn_tx *tx)
 {
-	return tx->pages_left || tx->n_vec > 2 * (TX_REPLIES - 1) ||
-	       TX_HEADS - tx->used < head_room;
+	return tx->content && (tx->pages_left || tx->n_vec > 2 * (TX_REPLIES - 1) ||
+			       TX_HEADS - tx->used < tx->content->site.longest_head);
 }
 
 static void conn_tx_add(struct conn_tx *tx, const void *p, size_t len)
@@ -560,17 +663,20 @@ static void conn_answer(struct conn_rx *rx, struct khttpd_request *req)
 	char *head = tx->heads + tx->used;
 	struct khttpd_reply reply;
 
-	c->requests++;
+	WRITE_ONCE(c->requests, c->requests + 1);
+	if (!tx->content)
+		tx->content = khttpd_content_get(&c->shard->srv->contents);
 	if (rx->last || (max && c->requests >= max))
 		req->close = true;
 	if (!rx->planned++)
 		conn_read_clock(&rx->clock);
-	if (!khttpd_reply_plan(c->shard->srv->site, req, &rx->clock, head, TX_HEADS - tx->used,
+	if (!khttpd_reply_plan(&tx->content->site, req, &rx->clock, head, TX_HEADS - tx->used,
 			       &reply)) {
 		/* Never: conn_tx_full() leaves room for the longest head. But close if so. */
 		c->closing = true;
 		return;
 	}
+	khttpd_count_reply(reply.status);
 	c->closing = reply.close;
 	tx->used += reply.head_len;
 	conn_tx_add(tx, head, reply.head_len);
@@ -597,7 +703,7 @@ static size_t conn_feed(struct conn_rx *rx, const u8 *data, size_t len)
 	do {
 		if (c->closing)
 			return len;
-		if (conn_tx_full(c->tx, c->shard->srv->site->longest_head)) {
+		if (conn_tx_full(c->tx)) {
 			rx->stop = CONN_RX_FULL;
 			break;
 		}
@@ -687,6 +793,13 @@ static bool conn_grow_buffer(struct khttpd_conn *c)
 
 /* ------------------------------------------------------------------ sending */
 
+/* TCP has taken @n bytes. */
+static void conn_sent(struct khttpd_conn *c, int n)
+{
+	WRITE_ONCE(c->bytes, c->bytes + n);
+	khttpd_count(KHTTPD_STAT_BYTES, n);
+}
+
 /* Returns 0 when TCP has taken all of c->tx, -EAGAIN when it has no room, or an error. */
 static int conn_send(struct khttpd_conn *c, bool *progress)
 {
@@ -707,6 +820,7 @@ static int conn_send(struct khttpd_conn *c, bool *progress)
 		if (n < 0)
 			return n;
 		*progress = true;
+		conn_sent(c, n);
 		tx->bytes -= n;
 		if (!tx->bytes)
 			break;
@@ -724,12 +838,17 @@ static int conn_send(struct khttpd_conn *c, bool *progress)
 		if (n < 0)
 			return n;
 		*progress = true;
+		conn_sent(c, n);
 		tx->pages += n;
 		tx->pages_left -= n;
 	}
 	tx->n_vec = 0;
 	tx->first = 0;
 	tx->used = 0;
+	if (tx->content) {
+		khttpd_content_put(tx->content);
+		tx->content = NULL;
+	}
 	return 0;
 }
 
@@ -749,6 +868,7 @@ static bool conn_tx_get(struct khttpd_conn *c)
 	tx->bytes = 0;
 	tx->pages_left = 0;
 	tx->used = 0;
+	tx->content = NULL;
 	c->tx = tx;
 	return true;
 }
@@ -942,8 +1062,11 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 			return CONN_CLOSE;
 		/* Here the head of a request has come, but not in time. */
 		if (rx.stop == CONN_RX_ALL && verdict != CONN_STAY && !c->closing &&
-		    !khttpd_reader_idle(&c->reader))
+		    !khttpd_reader_idle(&c->reader)) {
+			if (verdict == CONN_EXPIRED)
+				khttpd_count(KHTTPD_STAT_TIMEOUT_HEAD, 1);
 			conn_fail(&rx, verdict == CONN_EXPIRED ? 408 : 503);
+		}
 	}
 }
 
@@ -956,6 +1079,10 @@ static void conn_io(struct work_struct *work)
 	lock_sock(sk);
 	next = conn_run(c);
 	release_sock(sk);
+	/* A verdict that still stands ended the connection: entering a phase voids it */
+	if (next >= CONN_CLOSE && READ_ONCE(c->verdict) == CONN_EXPIRED &&
+	    !READ_ONCE(c->shard->stopping))
+		khttpd_count(KHTTPD_STAT_TIMEOUT_FIRST + c->phase, 1);
 	switch (next) {
 	case CONN_WAIT:
 		conn_trim(c);

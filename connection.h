@@ -3,11 +3,13 @@
 #ifndef KHTTPD_CONNECTION_H
 #define KHTTPD_CONNECTION_H
 
+#include <linux/in6.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "content.h"
 #include "core/request.h"
 #include "http_server.h"
 #include "peer.h"
@@ -40,14 +42,21 @@ enum conn_verdict {
 	CONN_SHED, /* room is needed: close after what was already asked for */
 };
 
+/* A place in the list of all connections of a shard: @conn's, or a cursor's if it is NULL. */
+struct khttpd_conn_node {
+	struct list_head list;
+	struct khttpd_conn *conn;
+};
+
 /**
  * struct khttpd_shard - one listener and the connections that it accepted
  * @srv: the server
  * @listener: SO_REUSEPORT socket; its callbacks stay the kernel's own
  * @acceptor: kthread that blocks in kernel_accept(); a task reference is held
- * @lock: protects @queue, @conns and, of its connections, @node, @since, writing @phase and
+ * @lock: protects @queue, @all, @conns and, of its connections, @node, @since, writing @phase and
  *	@verdict. Process context only; taken inside the socket's lock
  * @queue: connections by phase, oldest first; the last one holds those with a verdict
+ * @all: the same connections by age, and cursors of those who list them
  * @conns: connections in @queue
  * @stopping: the module goes: every connection is to close; read by works without the lock
  * @sweep: looks for expired connections; queued while there are connections
@@ -58,6 +67,7 @@ struct khttpd_shard {
 	struct task_struct *acceptor;
 	spinlock_t lock;
 	struct list_head queue[CONN_PHASES + 1];
+	struct list_head all;
 	unsigned int conns;
 	bool stopping;
 	struct delayed_work sweep;
@@ -65,7 +75,7 @@ struct khttpd_shard {
 
 /**
  * struct khttpd_server - all of the engine
- * @site: what is served
+ * @contents: what is served
  * @wq: runs the connections' work and the sweeps
  * @peers: connections by address
  * @conns: struct khttpd_conn that exist; the allocation counts, the destructor uncounts
@@ -74,7 +84,7 @@ struct khttpd_shard {
  * @n_shards: entries of @shard
  */
 struct khttpd_server {
-	const struct khttpd_site *site;
+	struct khttpd_contents contents;
 	struct workqueue_struct *wq;
 	struct khttpd_peers peers;
 	atomic_t conns;
@@ -113,5 +123,64 @@ void khttpd_shard_init(struct khttpd_shard *shard, struct khttpd_server *srv);
  * The connections close in their own work; @srv->drained says when the last one has.
  */
 void khttpd_shard_stop(struct khttpd_shard *shard);
+
+/**
+ * struct khttpd_conns_cursor - how far a listing of all connections has come
+ *
+ * It stands in the list itself, so that going on costs the same however long the list is. Each
+ * connection that stays is seen once; ones that come or go meanwhile may be.
+ */
+struct khttpd_conns_cursor {
+	struct khttpd_server *srv;
+	struct khttpd_conn_node node;
+	unsigned int i; /* shard */
+};
+
+/**
+ * struct khttpd_conn_info - what can be told of a connection
+ * @family: AF_INET or AF_INET6
+ * @address: of the peer; an IPv4 address in its first four bytes
+ * @port: of the peer
+ * @phase: enum conn_phase
+ * @age_ms: since it was accepted
+ * @quiet_ms: since its phase began or made progress
+ * @requests: replies planned
+ * @bytes: given to TCP
+ */
+struct khttpd_conn_info {
+	u16 family;
+	struct in6_addr address;
+	u16 port;
+	u8 phase;
+	u64 age_ms;
+	u64 quiet_ms;
+	u32 requests;
+	u64 bytes;
+};
+
+/**
+ * khttpd_conns_begin() - begin to list all connections
+ * @cur: to be filled in; must not move
+ * @srv: the server; must stay until khttpd_conns_end()
+ *
+ * Context: process.
+ */
+void khttpd_conns_begin(struct khttpd_conns_cursor *cur, struct khttpd_server *srv);
+
+/**
+ * khttpd_conns_next() - the next connection
+ * @cur: the cursor
+ * @info: set if there is one
+ *
+ * Context: process.
+ * Return: true if there is one.
+ */
+bool khttpd_conns_next(struct khttpd_conns_cursor *cur, struct khttpd_conn_info *info);
+
+/**
+ * khttpd_conns_end() - end a listing
+ * @cur: the cursor
+ */
+void khttpd_conns_end(struct khttpd_conns_cursor *cur);
 
 #endif

@@ -218,7 +218,6 @@ struct khttpd_server *khttpd_server_start(const struct khttpd_config *config)
 	srv = kvzalloc(struct_size(srv, shard, n), GFP_KERNEL);
 	if (!srv)
 		goto no_memory;
-	srv->site = config->site;
 	srv->n_shards = n;
 	init_waitqueue_head(&srv->drained);
 	for (i = 0; i < n; i++)
@@ -231,6 +230,7 @@ struct khttpd_server *khttpd_server_start(const struct khttpd_config *config)
 	srv->wq = alloc_workqueue("khttpd", COMPAT_WQ_PERCPU, 0);
 	if (!srv->wq)
 		goto destroy_caches;
+	khttpd_contents_init(&srv->contents, srv->wq, config->content);
 	err = server_listen(srv, config);
 	if (err) {
 		khttpd_server_stop(srv);
@@ -245,6 +245,7 @@ destroy_peers:
 free_server:
 	kvfree(srv);
 no_memory:
+	khttpd_content_drop(config->content);
 	pr_err("not enough memory to start\n");
 	return ERR_PTR(-ENOMEM);
 }
@@ -268,6 +269,7 @@ void khttpd_server_stop(struct khttpd_server *srv)
 	wait_event(srv->drained, !atomic_read(&srv->conns));
 	for (i = 0; i < srv->n_shards; i++)
 		cancel_delayed_work_sync(&srv->shard[i].sweep);
+	khttpd_contents_end(&srv->contents);
 	destroy_workqueue(srv->wq);
 	khttpd_conn_caches_destroy();
 	khttpd_peers_destroy(&srv->peers);

@@ -5,7 +5,7 @@
 
 #include <linux/types.h>
 
-#include "core/site.h"
+#include "content.h"
 
 #define KHTTPD_MAX_SHARDS 1024
 
@@ -38,14 +38,14 @@ extern struct khttpd_params khttpd_params;
  * @port: TCP port, 1 to 65535
  * @backlog: length of each listener's queue of connections to accept
  * @shards: listeners and accept threads; 0: one per online CPU
- * @site: what is served; must outlive the server
+ * @content: what is served; the server's from khttpd_server_start() on, also if that fails
  */
 struct khttpd_config {
 	const char *bind;
 	unsigned int port;
 	unsigned int backlog;
 	unsigned int shards;
-	const struct khttpd_site *site;
+	struct khttpd_content *content;
 };
 
 struct khttpd_server;

@@ -3,15 +3,16 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/err.h>
+#include <linux/fcntl.h>
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/kernel.h>
 #include <linux/limits.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
-#include <linux/vmalloc.h>
 
-#include "core/builtin.h"
+#include "control.h"
 #include "core/request.h"
-#include "core/site.h"
 #include "http_server.h"
 
 #define MAX_TIMEOUT_MS (24 * 3600 * 1000)
@@ -36,6 +37,7 @@ static unsigned int backlog = 4096;
 static unsigned int shards;
 static unsigned int debug_large;
 static char *bind = "::";
+static char *site = "";
 
 /* A number that must lie between two others. */
 struct bounded {
@@ -84,6 +86,8 @@ BOUNDED(debug_large, &debug_large, 0, UINT_MAX, 0444,
 	"for tests: bytes of an object at /large.bin; 0: none (0)");
 module_param(bind, charp, 0444);
 MODULE_PARM_DESC(bind, "address to listen on; ::, all addresses, IPv4 too (::)");
+module_param(site, charp, 0444);
+MODULE_PARM_DESC(site, "site image to serve from the start; none: a built-in page");
 
 TUNABLE(first_byte_timeout_ms, 1, MAX_TIMEOUT_MS,
 	"close a new connection that sends nothing for so long (10000)");
@@ -105,29 +109,30 @@ TUNABLE(max_body, 0, UINT_MAX, "bytes of a request's body that are read past, el
 TUNABLE(max_site_bytes, 1, UINT_MAX, "bytes of site content held in memory (1073741824)");
 
 static struct khttpd_server *server;
-static struct khttpd_site site;
-static void *image; /* what @site lies in: in the vmalloc area, so that pages can be sent */
 
-static int __init site_create(void)
+/* What is served first: the image at @site, or the built-in page. */
+static struct khttpd_content *__init content_create(void)
 {
-	u64 size = khttpd_builtin_size(debug_large);
-	const char *why;
+	struct khttpd_content *content;
+	const char *why = "";
+	struct file *file;
 
-	if (size > khttpd_params.max_site_bytes) {
-		pr_err("debug_large is more than max_site_bytes\n");
-		return -EINVAL;
+	if (!*site) {
+		content = khttpd_content_builtin(debug_large, &why);
+		if (IS_ERR(content))
+			pr_err("the built-in site: %s\n", why);
+		return content;
 	}
-	image = vzalloc(size);
-	if (!image) {
-		pr_err("no room for the site of %llu bytes\n", size);
-		return -ENOMEM;
+	file = filp_open(site, O_RDONLY | O_LARGEFILE, 0);
+	if (IS_ERR(file)) {
+		pr_err("cannot open site=%s: error %ld\n", site, PTR_ERR(file));
+		return ERR_CAST(file);
 	}
-	khttpd_builtin_write(image, debug_large);
-	if (khttpd_site_open(&site, image, size, &why))
-		return 0;
-	pr_err("the built-in site is refused: %s\n", why);
-	vfree(image);
-	return -EINVAL;
+	content = khttpd_content_read(file, khttpd_params.max_site_bytes, &why);
+	if (IS_ERR(content))
+		pr_err("cannot serve site=%s: %s\n", site, why);
+	fput(file);
+	return content;
 }
 
 static int __init khttpd_init(void)
@@ -137,25 +142,29 @@ static int __init khttpd_init(void)
 		.port = port,
 		.backlog = backlog,
 		.shards = shards,
-		.site = &site,
 	};
 	int err;
 
-	err = site_create();
-	if (err)
-		return err;
-	server = khttpd_server_start(&config);
-	if (IS_ERR(server)) {
-		vfree(image);
-		return PTR_ERR(server);
+	if (debug_large > khttpd_params.max_site_bytes) {
+		pr_err("debug_large is more than max_site_bytes\n");
+		return -EINVAL;
 	}
-	return 0;
+	config.content = content_create();
+	if (IS_ERR(config.content))
+		return PTR_ERR(config.content);
+	server = khttpd_server_start(&config);
+	if (IS_ERR(server))
+		return PTR_ERR(server);
+	err = khttpd_control_start(server, &config);
+	if (err)
+		khttpd_server_stop(server);
+	return err;
 }
 
 static void __exit khttpd_exit(void)
 {
+	khttpd_control_stop();
 	khttpd_server_stop(server);
-	vfree(image);
 	pr_info("stopped\n");
 }
 

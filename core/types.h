@@ -6,12 +6,16 @@
 #ifdef __KERNEL__
 #include <asm/byteorder.h>
 #include <linux/compiler.h>
+#include <linux/sched.h>
 #include <linux/string.h>
 #include <linux/types.h>
 
 typedef __le16 le16;
 typedef __le32 le32;
 typedef __le64 le64;
+
+/* Called now and then by what may take seconds: others want the CPU too. Process context. */
+#define khttpd_pause() cond_resched()
 #else
 #include <endian.h>
 #include <stdbool.h>
@@ -35,6 +39,7 @@ typedef uint64_t le64;
 #define cpu_to_le32(x) htole32(x)
 #define cpu_to_le64(x) htole64(x)
 
+#define khttpd_pause() ((void)0)
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #endif
