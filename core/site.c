@@ -6,6 +6,12 @@
 #include "response.h"
 #include "text.h"
 
+_Static_assert(sizeof(struct khttpd_image_header) == 128, "as docs/site-image.md says");
+_Static_assert(sizeof(struct khttpd_image_host) == 24, "as docs/site-image.md says");
+_Static_assert(sizeof(struct khttpd_image_entry) == 32, "as docs/site-image.md says");
+_Static_assert(sizeof(struct khttpd_image_variant) == 24, "as docs/site-image.md says");
+_Static_assert(sizeof(struct khttpd_image_rule) == 24, "as docs/site-image.md says");
+
 /* --- look-up --- */
 
 static u64 load64(const char *p)
@@ -145,6 +151,20 @@ static const void *table(struct check *c, le32 at, u64 n, size_t size)
 	return c->site->image + begin;
 }
 
+/* Printable, then only NULs, at least one: a string that can be shown as it is. */
+static bool is_name(const char *name, size_t size)
+{
+	size_t i = 0;
+
+	while (i < size && name[i] >= ' ' && name[i] <= '~')
+		i++;
+	if (i == size)
+		return false;
+	while (i < size && !name[i])
+		i++;
+	return i == size;
+}
+
 static bool check_header(struct check *c, const struct khttpd_image_header *h, u64 size)
 {
 	struct khttpd_site *site = c->site;
@@ -177,6 +197,10 @@ static bool check_header(struct check *c, const struct khttpd_image_header *h, u
 	if (bits > KHTTPD_IMAGE_MAX_BUCKET_BITS || !site->n_hosts ||
 	    site->n_hosts > KHTTPD_IMAGE_MAX_HOSTS || site->n_entries == KHTTPD_IMAGE_NONE)
 		return refuse(c, "a number in its header is out of range");
+	if (h->reserved[0] || h->reserved[1] || h->reserved[2])
+		return refuse(c, "a reserved field of its header is not zero");
+	if (!is_name(h->name, sizeof(h->name)))
+		return refuse(c, "its name is malformed");
 	site->mask = (1U << bits) - 1;
 	site->hosts = table(c, h->hosts, site->n_hosts, sizeof(*site->hosts));
 	site->buckets = table(c, h->buckets, (1ULL << bits) + 1, sizeof(*site->buckets));
@@ -201,6 +225,8 @@ static bool check_host(struct check *c, u32 i, u64 *names, u32 *next_rule)
 	for (j = 0; j < len; j++)
 		if ((u8)name.p[j] <= ' ' || (u8)name.p[j] >= 0x7f || lower(name.p[j]) != name.p[j])
 			return refuse(c, "the name of a host has a wrong character");
+	if (len && name.p[len - 1] == '.')
+		return refuse(c, "the name of a host ends with a dot");
 	if (i && compare_names(khttpd_site_text(site, &h[-1].name), name) >= 0)
 		return refuse(c, "the hosts are not sorted");
 	if (not_found != KHTTPD_IMAGE_NONE &&
@@ -210,6 +236,8 @@ static bool check_host(struct check *c, u32 i, u64 *names, u32 *next_rule)
 	    le32_to_cpu(h->n_rules) > KHTTPD_IMAGE_MAX_RULES ||
 	    le32_to_cpu(h->n_rules) > c->n_rules - *next_rule)
 		return refuse(c, "the rules of a host are out of range");
+	if (h->reserved)
+		return refuse(c, "a reserved field of a host is not zero");
 	*next_rule += le32_to_cpu(h->n_rules);
 	return true;
 }
@@ -230,21 +258,50 @@ static bool is_visible(struct khttpd_str s)
 	return true;
 }
 
-/* Lines of "name: value" CRLF without any other control character, or nothing. */
-static bool are_field_lines(struct khttpd_str s)
+/* Take a line "name: value" CRLF, without any other control character, off @s. */
+static bool take_line(struct khttpd_str *s, struct khttpd_str *name)
 {
-	u32 i = 0, name;
+	struct khttpd_str value;
+	u32 i = 0, begin;
 
-	while (i < s.len) {
-		for (name = i; i < s.len && khttpd_is_class(s.p[i], KHTTPD_TOKEN); i++)
-			;
-		if (i == name || s.len - i < 4 || s.p[i] != ':' || s.p[i + 1] != ' ')
+	while (i < s->len && khttpd_is_class(s->p[i], KHTTPD_TOKEN))
+		i++;
+	*name = (struct khttpd_str){ s->p, i };
+	if (!i || s->len - i < 4 || s->p[i] != ':' || s->p[i + 1] != ' ')
+		return false;
+	begin = i + 2;
+	for (i = begin; i < s->len && ((u8)s->p[i] >= ' ' || s->p[i] == '\t'); i++)
+		if (s->p[i] == 0x7f)
 			return false;
-		while (i < s.len && ((u8)s.p[i] >= ' ' || s.p[i] == '\t') && s.p[i] != 0x7f)
-			i++;
-		if (s.len - i < 2 || s.p[i] != '\r' || s.p[i + 1] != '\n')
-			return false;
-		i += 2;
+	value = (struct khttpd_str){ s->p + begin, i - begin };
+	if (khttpd_trim(value).len != value.len || s->len - i < 2 || s->p[i] != '\r' ||
+	    s->p[i + 1] != '\n')
+		return false;
+	s->p += i + 2;
+	s->len -= i + 2;
+	return true;
+}
+
+bool khttpd_site_reserves(struct khttpd_str field)
+{
+	return khttpd_is(field, "allow") || khttpd_is(field, "connection") ||
+	       khttpd_is(field, "content-length") || khttpd_is(field, "content-range") ||
+	       khttpd_is(field, "date") || khttpd_is(field, "etag") ||
+	       khttpd_is(field, "keep-alive") || khttpd_is(field, "location") ||
+	       khttpd_is(field, "proxy-connection") || khttpd_is(field, "server") ||
+	       khttpd_is(field, "trailer") || khttpd_is(field, "transfer-encoding") ||
+	       khttpd_is(field, "upgrade");
+}
+
+static bool check_field_lines(struct check *c, struct khttpd_str lines, bool etag)
+{
+	struct khttpd_str name;
+
+	while (lines.len) {
+		if (!take_line(&lines, &name))
+			return refuse(c, "a field line of a variant is malformed");
+		if (!etag && khttpd_site_reserves(name))
+			return refuse(c, "a field line of a variant is for the server to write");
 	}
 	return true;
 }
@@ -275,8 +332,8 @@ static bool check_variant(struct check *c, const struct khttpd_image_variant *v)
 	if (fields.len > KHTTPD_MAX_FIELD_GROUP)
 		return refuse(c, "the field lines of a variant are too long");
 	for (i = 0; i < 4; i++)
-		if (!are_field_lines(khttpd_site_fields(site, v, i, i + 1)))
-			return refuse(c, "a field line of a variant is malformed");
+		if (!check_field_lines(c, khttpd_site_fields(site, v, i, i + 1), i == 2))
+			return false;
 	etag = khttpd_site_fields(site, v, 2, 3);
 	if (etag.len < 10 || memcmp(etag.p, "ETag: \"", 7))
 		return refuse(c, "a variant has no entity tag");
@@ -390,14 +447,34 @@ static bool check_escapes(struct khttpd_str s, bool pattern, u32 *captures)
 	return !pattern || n == *captures;
 }
 
+/*
+ * Where the path of a redirect's target begins, or its length if that cannot be told. A
+ * placeholder before it could name another server, or another scheme.
+ */
+static u32 path_start(struct khttpd_str s)
+{
+	u32 i = 0;
+
+	if (khttpd_is_local(s))
+		return 0;
+	while (s.len - i >= 2 && (s.p[i] != '/' || s.p[i + 1] != '/'))
+		i++;
+	for (i += 2; i < s.len; i++)
+		if (s.p[i] == '/' || s.p[i] == '?' || s.p[i] == '#')
+			return i;
+	return s.len;
+}
+
 static bool check_rule(struct check *c, const struct khttpd_image_rule *r)
 {
-	u32 captures = le16_to_cpu(r->n_captures), i;
+	u32 captures = le16_to_cpu(r->n_captures), path, i;
 	u16 status = le16_to_cpu(r->status);
 	struct khttpd_str pattern, target;
 
 	if (status != 200 && status != 404 && !is_redirect(status))
 		return refuse(c, "a rule has a status that is not supported");
+	if (r->reserved)
+		return refuse(c, "a reserved field of a rule is not zero");
 	if (!in_order(c, &r->pattern, &c->patterns) || !in_order(c, &r->target, &c->patterns) ||
 	    le32_to_cpu(r->pattern.len) > KHTTPD_IMAGE_MAX_PATH ||
 	    le32_to_cpu(r->target.len) > KHTTPD_IMAGE_MAX_PATH)
@@ -409,13 +486,17 @@ static bool check_rule(struct check *c, const struct khttpd_image_rule *r)
 	if (!target.len || !check_escapes(target, false, &captures) ||
 	    (!is_redirect(status) && target.p[0] != '/'))
 		return refuse(c, "the target of a rule is malformed");
-	if (!target.p[0])
-		return refuse(c, "the target of a rule begins with a placeholder");
-	for (i = 0; is_redirect(status) && i < target.len; i++) {
-		if (!target.p[i])
+	if (!is_redirect(status))
+		return true;
+	path = path_start(target);
+	for (i = 0; i < target.len; i++) {
+		if (!target.p[i]) {
+			if (i < path)
+				return refuse(c, "a placeholder comes before the path of a target");
 			i++;
-		else if ((u8)target.p[i] <= ' ' || (u8)target.p[i] >= 0x7f)
+		} else if ((u8)target.p[i] <= ' ' || (u8)target.p[i] >= 0x7f) {
 			return refuse(c, "the target of a rule is malformed");
+		}
 	}
 	return true;
 }
@@ -447,6 +528,8 @@ bool khttpd_site_open(struct khttpd_site *site, const void *image, u64 size, con
 		return refuse(&c, "it has rules that no host uses");
 	/* Replies that are not plain 200s add lines of their own; locations come with rules. */
 	site->longest_head += KHTTPD_MAX_LINES;
+	if (site->longest_head > KHTTPD_MAX_REPLY_HEAD)
+		site->longest_head = KHTTPD_MAX_REPLY_HEAD;
 	for (i = 0; i < site->n_entries && !c.n_rules; i++)
 		if (le16_to_cpu(site->entries[i].status) != 200)
 			break;

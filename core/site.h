@@ -90,6 +90,21 @@ u32 khttpd_site_host(const struct khttpd_site *site, struct khttpd_str name);
 const struct khttpd_image_entry *khttpd_site_find(const struct khttpd_site *site, u32 host,
 						  struct khttpd_str path);
 
+/**
+ * khttpd_site_reserves() - is a field not for an image to set?
+ * @field: its name, in any case
+ *
+ * Return: true if only the server writes it: what frames a message or speaks for the connection, and
+ * what it computes.
+ */
+bool khttpd_site_reserves(struct khttpd_str field);
+
+/* Does the target of a redirect begin with one '/': a path on the same server? */
+static inline bool khttpd_is_local(struct khttpd_str target)
+{
+	return target.len && target.p[0] == '/' && (target.len == 1 || target.p[1] != '/');
+}
+
 /* The bytes of @ref. */
 static inline struct khttpd_str khttpd_site_text(const struct khttpd_site *site,
 						 const struct khttpd_image_ref *ref)
