@@ -91,19 +91,22 @@ static char *put_number(char *p, u64 value)
 /* The decision, before it is put in words. */
 struct answer {
 	u16 status;
-	bool vary; /* 406 of a resource with several variants */
+	bool vary; /* no variant is acceptable, but there are several */
+	bool by_rule; /* a redirect */
 	/* With 200, 206, 304 and 416, and with the page of a 404 */
 	const struct khttpd_image_variant *variant;
 	u64 first; /* the part of its content to send */
 	u64 len;
-	/* Of a redirect: the entry that says so, or NULL if a rule of the host does */
-	const struct khttpd_image_entry *entry;
-	u32 host;
+	/* Of a redirect: what says so */
+	union {
+		const struct khttpd_image_entry *entry;
+		const struct khttpd_image_rule *rule;
+	};
 	u32 location_len;
 };
 
 /*
- * The rule is looked for once more: to carry its captures around would make every reply pay for
+ * The rule is matched once more: to carry its captures around would make every reply pay for
  * them on kernels that zero the stack. For that reason not inlined either.
  */
 static __attribute__((__noinline__)) u64 write_location(const struct khttpd_site *site,
@@ -113,10 +116,10 @@ static __attribute__((__noinline__)) u64 write_location(const struct khttpd_site
 {
 	struct khttpd_route route;
 
-	if (a->entry)
+	if (!a->by_rule)
 		return khttpd_entry_location(site, a->entry, req->query, out, size);
-	if (!khttpd_route_find(site, a->host, req->path, &route))
-		return 0; /* never: it was found before */
+	if (!khttpd_route_match(site, a->rule, req->path, &route))
+		return 0; /* never: it did before */
 	return khttpd_route_location(site, &route, req->query, out, size);
 }
 
@@ -559,15 +562,18 @@ static bool range_applies(const struct khttpd_request *req, struct khttpd_str et
 
 /* --- the decision --- */
 
-/* 404, with the page that the host or a rule has for it. */
+/* 404, with the page that the host or a rule has for it, or NULL. */
 static void not_found(const struct khttpd_site *site, const struct khttpd_request *req,
 		      const struct khttpd_image_entry *page, struct answer *a)
 {
 	a->status = 404;
-	if (page && le16_to_cpu(page->status) == 200)
-		a->variant = choose_variant(site, page, req);
+	if (!page)
+		return;
+	a->variant = choose_variant(site, page, req);
 	if (a->variant)
 		a->len = le32_to_cpu(a->variant->body.len);
+	else
+		a->vary = le16_to_cpu(page->n_variants) > 1;
 }
 
 /* A redirect; its location must be measured before the head is written. */
@@ -620,20 +626,22 @@ static void decide_entry(const struct khttpd_site *site, const struct khttpd_req
  * What the rules of the host make of a path that the site does not have. @scratch is room for the
  * path that a rewrite leads to: false if it is too small.
  */
-static __attribute__((__noinline__)) bool decide_missing(const struct khttpd_site *site,
+static __attribute__((__noinline__)) bool decide_missing(const struct khttpd_site *site, u32 host,
 							 const struct khttpd_request *req, s64 now,
 							 char *scratch, size_t size,
 							 struct answer *a)
 {
-	u32 page = le32_to_cpu(site->hosts[a->host].not_found);
+	u32 page = le32_to_cpu(site->hosts[host].not_found);
 	const struct khttpd_image_entry *entry = NULL;
 	struct khttpd_route route;
 	u16 status;
 	u64 len;
 
-	if (khttpd_route_find(site, a->host, req->path, &route)) {
+	if (khttpd_route_find(site, host, req->path, &route)) {
 		status = le16_to_cpu(route.rule->status);
 		if (status != 200 && status != 404) {
+			a->by_rule = true;
+			a->rule = route.rule;
 			redirect(site, req, status, a);
 			return true;
 		}
@@ -641,15 +649,14 @@ static __attribute__((__noinline__)) bool decide_missing(const struct khttpd_sit
 		if (len > size && size < KHTTPD_IMAGE_MAX_PATH)
 			return false;
 		if (len <= size)
-			entry = khttpd_site_find(site, a->host,
-						 (struct khttpd_str){ scratch, len });
+			entry = khttpd_site_find(site, host, (struct khttpd_str){ scratch, len });
 		if (entry && status == 200) {
 			decide_entry(site, req, now, entry, a);
 			return true;
 		}
 	}
-	if (!entry && page != KHTTPD_IMAGE_NONE)
-		entry = &site->entries[page];
+	if (!entry || le16_to_cpu(entry->status) != 200)
+		entry = page != KHTTPD_IMAGE_NONE ? &site->entries[page] : NULL;
 	not_found(site, req, entry, a);
 	return true;
 }
@@ -658,6 +665,7 @@ static bool decide(const struct khttpd_site *site, const struct khttpd_request *
 		   char *scratch, size_t size, struct answer *a)
 {
 	const struct khttpd_image_entry *entry;
+	u32 host;
 
 	if (req->error) {
 		a->status = req->error;
@@ -667,10 +675,10 @@ static bool decide(const struct khttpd_site *site, const struct khttpd_request *
 		a->status = req->method == KHTTPD_OPTIONS ? 204 : 405;
 		return true;
 	}
-	a->host = khttpd_site_host(site, req->host);
-	entry = khttpd_site_find(site, a->host, req->path);
+	host = khttpd_site_host(site, req->host);
+	entry = khttpd_site_find(site, host, req->path);
 	if (unlikely(!entry))
-		return decide_missing(site, req, now, scratch, size, a);
+		return decide_missing(site, host, req, now, scratch, size, a);
 	decide_entry(site, req, now, entry, a);
 	return true;
 }

@@ -9,10 +9,14 @@ struct out {
 	char *p;
 	u64 size;
 	u64 len;
+	bool local; /* a location on the same server */
 };
 
 static void add(struct out *o, char c)
 {
+	/* "//host" would be another server's: an open redirect, if a client chose the host */
+	if (o->local && o->len == 1 && c == '/')
+		return;
 	if (o->len < o->size)
 		o->p[o->len] = c;
 	o->len++;
@@ -52,6 +56,13 @@ static bool matches(struct khttpd_str pattern, struct khttpd_str path, struct kh
 	return at == path.len;
 }
 
+bool khttpd_route_match(const struct khttpd_site *site, const struct khttpd_image_rule *rule,
+			struct khttpd_str path, struct khttpd_route *route)
+{
+	route->rule = rule;
+	return matches(khttpd_site_text(site, &rule->pattern), path, route->captures);
+}
+
 bool khttpd_route_find(const struct khttpd_site *site, u32 host, struct khttpd_str path,
 		       struct khttpd_route *route)
 {
@@ -59,12 +70,9 @@ bool khttpd_route_find(const struct khttpd_site *site, u32 host, struct khttpd_s
 	const struct khttpd_image_rule *r = site->rules + le32_to_cpu(h->first_rule);
 	const struct khttpd_image_rule *end = r + le32_to_cpu(h->n_rules);
 
-	for (; r < end; r++) {
-		if (matches(khttpd_site_text(site, &r->pattern), path, route->captures)) {
-			route->rule = r;
+	for (; r < end; r++)
+		if (khttpd_route_match(site, r, path, route))
 			return true;
-		}
-	}
 	return false;
 }
 
@@ -74,10 +82,11 @@ u64 khttpd_route_path(const struct khttpd_site *site, const struct khttpd_route 
 		      size_t size)
 {
 	struct khttpd_str target = khttpd_site_text(site, &route->rule->target);
-	struct out o = { out, size, 0 };
+	struct out o = { .p = out, .size = size };
 	u32 i;
 
-	for (i = 0; i < target.len; i++) {
+	/* A target can name one long capture a thousand times: stop where no entry can be */
+	for (i = 0; i < target.len && o.len <= KHTTPD_IMAGE_MAX_PATH; i++) {
 		if (target.p[i])
 			add(&o, target.p[i]);
 		else
@@ -110,9 +119,6 @@ static void add_encoded(struct out *o, struct khttpd_str s, bool in_path)
 
 	for (i = 0; i < s.len; i++) {
 		c = s.p[i];
-		/* "//host" would be another server's: an open redirect */
-		if (c == '/' && o->len == 1 && in_path)
-			continue;
 		if (in_path ? is_path_char(c) : is_unreserved(c)) {
 			add(o, c);
 		} else {
@@ -123,7 +129,6 @@ static void add_encoded(struct out *o, struct khttpd_str s, bool in_path)
 	}
 }
 
-/* The request's query goes before a fragment, and only where there is none yet. */
 static void add_query(struct out *o, struct khttpd_str query)
 {
 	if (!query.p)
@@ -132,39 +137,45 @@ static void add_query(struct out *o, struct khttpd_str query)
 	add_text(o, query);
 }
 
-u64 khttpd_route_location(const struct khttpd_site *site, const struct khttpd_route *route,
-			  struct khttpd_str query, char *out, size_t size)
+/* The request's query goes before a fragment, and only where the target has none of its own. */
+static u64 add_target(struct out *o, struct khttpd_str target, const struct khttpd_str *captures,
+		      struct khttpd_str query)
 {
-	struct khttpd_str target = khttpd_site_text(site, &route->rule->target);
-	struct out o = { out, size, 0 };
 	bool in_path = true;
 	u32 i;
 
-	for (i = 0; i < target.len; i++) {
+	o->local = khttpd_is_local(target);
+	for (i = 0; i < target.len && o->len <= KHTTPD_MAX_FIELD_GROUP; i++) {
 		if (!target.p[i]) {
-			add_encoded(&o, route->captures[(u8)target.p[++i]], in_path);
+			add_encoded(o, captures[(u8)target.p[++i]], in_path);
 			continue;
 		}
 		if (target.p[i] == '?' && in_path)
 			query.p = NULL;
 		if (target.p[i] == '#') {
-			add_query(&o, query);
+			add_query(o, query);
 			query.p = NULL;
 		}
 		if (target.p[i] == '?' || target.p[i] == '#')
 			in_path = false;
-		add(&o, target.p[i]);
+		add(o, target.p[i]);
 	}
-	add_query(&o, query);
-	return o.len;
+	add_query(o, query);
+	return o->len;
+}
+
+u64 khttpd_route_location(const struct khttpd_site *site, const struct khttpd_route *route,
+			  struct khttpd_str query, char *out, size_t size)
+{
+	struct out o = { .p = out, .size = size };
+
+	return add_target(&o, khttpd_site_text(site, &route->rule->target), route->captures, query);
 }
 
 u64 khttpd_entry_location(const struct khttpd_site *site, const struct khttpd_image_entry *entry,
 			  struct khttpd_str query, char *out, size_t size)
 {
-	struct out o = { out, size, 0 };
+	struct out o = { .p = out, .size = size };
 
-	add_text(&o, khttpd_site_text(site, &entry->location));
-	add_query(&o, query);
-	return o.len;
+	return add_target(&o, khttpd_site_text(site, &entry->location), NULL, query);
 }

@@ -30,13 +30,26 @@ bool khttpd_route_find(const struct khttpd_site *site, u32 host, struct khttpd_s
 		       struct khttpd_route *route);
 
 /**
+ * khttpd_route_match() - does a rule match a path?
+ * @site: the site
+ * @rule: the rule
+ * @path: decoded, normalised path
+ * @route: set on success; lives as long as @path
+ *
+ * Return: true if it does.
+ */
+bool khttpd_route_match(const struct khttpd_site *site, const struct khttpd_image_rule *rule,
+			struct khttpd_str path, struct khttpd_route *route);
+
+/**
  * khttpd_route_path() - the path that a rewrite leads to
  * @site: the site
  * @route: from khttpd_route_find()
  * @out: where it goes
  * @size: bytes at @out
  *
- * Return: its length; more than @size if it did not fit.
+ * Return: its length, more than @size if it did not fit; anything above KHTTPD_IMAGE_MAX_PATH if it
+ * is longer than that.
  */
 u64 khttpd_route_path(const struct khttpd_site *site, const struct khttpd_route *route, char *out,
 		      size_t size);
@@ -49,7 +62,8 @@ u64 khttpd_route_path(const struct khttpd_site *site, const struct khttpd_route 
  * @out: where it goes
  * @size: bytes at @out
  *
- * Return: its length; more than @size if it did not fit.
+ * Return: its length, more than @size if it did not fit; anything above KHTTPD_MAX_FIELD_GROUP if it
+ * is longer than that.
  */
 u64 khttpd_route_location(const struct khttpd_site *site, const struct khttpd_route *route,
 			  struct khttpd_str query, char *out, size_t size);
