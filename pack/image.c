@@ -2,25 +2,21 @@
 /* Writes site images; the format is described in docs/site-image.md. */
 #include "image.h"
 
-#include <err.h>
 #include <stdlib.h>
+
+/* All of it inline: nothing more to link for who uses this file only */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "../core/crc32c.h"
 #include "../core/response.h"
+#include "util.h"
 
 #define ALIGN_UP(n, to) (((n) + (to)-1) / (to) * (to))
 
-/* An array that grows. */
-#define GROW(array, n, cap)                                                                 \
-	do {                                                                                \
-		if ((n) == (cap)) {                                                         \
-			(cap) = (cap) ? 2 * (cap) : 16;                                     \
-			(array) = must(realloc((array), (size_t)(cap) * sizeof(*(array)))); \
-		}                                                                           \
-	} while (0)
-
 struct body {
 	const void *data;
+	uint64_t hash;
 	uint32_t len;
 	bool owned;
 	uint32_t at; /* 0: not placed yet */
@@ -75,6 +71,8 @@ struct image {
 	uint32_t n_variants, cap_variants;
 	struct body *bodies;
 	uint32_t n_bodies, cap_bodies;
+	uint32_t *slots; /* hash table of bodies: their number + 1, or 0 */
+	uint32_t n_slots; /* a power of two, more than twice the bodies */
 	char *text; /* paths, locations, heads, patterns */
 	size_t n_text, cap_text;
 
@@ -83,13 +81,6 @@ struct image {
 	uint32_t n_rules;
 	uint64_t hosts_at, buckets_at, entries_at, variants_at, rules_at, texts_at, size;
 };
-
-static void *must(void *p)
-{
-	if (!p)
-		err(1, "out of memory");
-	return p;
-}
 
 static size_t keep(struct image *img, const char *p, size_t len)
 {
@@ -132,6 +123,7 @@ void image_free(struct image *img)
 	free(img->entries);
 	free(img->variants);
 	free(img->bodies);
+	free(img->slots);
 	free(img->text);
 	free(img);
 }
@@ -152,11 +144,50 @@ uint32_t image_host(struct image *img, const char *name)
 	return img->n_hosts++;
 }
 
+/* The slot of a body with this content, or the free one where it belongs. */
+static uint32_t *find_slot(struct image *img, const struct body *body)
+{
+	uint32_t i = body->hash & (img->n_slots - 1);
+	const struct body *b;
+
+	for (; img->slots[i]; i = (i + 1) & (img->n_slots - 1)) {
+		b = &img->bodies[img->slots[i] - 1];
+		if (b->hash == body->hash && b->len == body->len &&
+		    (!b->len || !memcmp(b->data, body->data, b->len)))
+			break;
+	}
+	return &img->slots[i];
+}
+
+static void grow_slots(struct image *img)
+{
+	uint32_t i;
+
+	img->n_slots = img->n_slots ? 2 * img->n_slots : 64;
+	free(img->slots);
+	img->slots = must(calloc(img->n_slots, sizeof(*img->slots)));
+	for (i = 0; i < img->n_bodies; i++)
+		*find_slot(img, &img->bodies[i]) = i + 1;
+}
+
 uint32_t image_body(struct image *img, const void *data, uint32_t len, bool owned)
 {
+	struct body body = { .data = data, .len = len, .owned = owned };
+	uint32_t *slot;
+
+	body.hash = len ? XXH3_64bits(data, len) : 0;
+	if (2 * (img->n_bodies + 1) > img->n_slots)
+		grow_slots(img);
+	slot = find_slot(img, &body);
+	if (*slot) {
+		if (owned)
+			free((void *)data);
+		return *slot - 1;
+	}
 	GROW(img->bodies, img->n_bodies, img->cap_bodies);
-	img->bodies[img->n_bodies] = (struct body){ data, len, owned, 0 };
-	return img->n_bodies++;
+	img->bodies[img->n_bodies++] = body;
+	*slot = img->n_bodies;
+	return img->n_bodies - 1;
 }
 
 static struct entry *add_entry(struct image *img, uint32_t host, struct khttpd_str path)
@@ -243,14 +274,11 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct host *)a)->name, ((const struct host *)b)->name);
 }
 
-static struct image *sorting; /* qsort() passes nothing on */
-
 /* By bucket; the rest is only there so that the same input gives the same bytes. */
-static int by_bucket(const void *a, const void *b)
+static int by_bucket(const void *a, const void *b, void *mask)
 {
 	const struct entry *x = a, *y = b;
-	uint32_t mask = (1U << sorting->bucket_bits) - 1;
-	uint32_t p = x->hash & mask, q = y->hash & mask;
+	uint32_t p = x->hash & *(uint32_t *)mask, q = y->hash & *(uint32_t *)mask;
 
 	if (p != q)
 		return p < q ? -1 : 1;
@@ -275,8 +303,9 @@ static bool sort_entries(struct image *img)
 				img->seed, e->host,
 				(struct khttpd_str){ img->text + e->path, e->path_len });
 		}
-		sorting = img;
-		qsort(img->entries, img->n_entries, sizeof(*img->entries), by_bucket);
+		if (img->n_entries)
+			qsort_r(img->entries, img->n_entries, sizeof(*img->entries), by_bucket,
+				&mask);
 		for (i = run = 1; i < img->n_entries && run <= KHTTPD_IMAGE_MAX_CHAIN; i++)
 			run = (img->entries[i].hash & mask) == (img->entries[i - 1].hash & mask) ?
 				      run + 1 :
@@ -463,13 +492,22 @@ void image_write(struct image *img, void *out)
 		}
 	}
 	free(rank);
-	for (i = 0; i < img->n_bodies; i++)
-		if (img->bodies[i].len >= KHTTPD_IMAGE_PAGES_MIN)
-			memcpy((char *)out + img->bodies[i].at, img->bodies[i].data,
-			       img->bodies[i].len);
+	for (i = 0; i < img->n_bodies; i++) {
+		struct body *b = &img->bodies[i];
+
+		if (b->len < KHTTPD_IMAGE_PAGES_MIN)
+			continue;
+		memcpy((char *)out + b->at, b->data, b->len);
+		/* At once: a large site need not be in memory twice */
+		if (b->owned)
+			free((void *)b->data);
+		b->data = NULL;
+		b->owned = false;
+	}
 
 	memcpy(h->magic, KHTTPD_IMAGE_MAGIC, sizeof(h->magic));
 	memcpy(h->name, img->name, sizeof(h->name));
+	image_digest(out, img->size, h->digest);
 	h->version = cpu_to_le32(KHTTPD_IMAGE_VERSION);
 	h->size = cpu_to_le32(img->size);
 	h->seed = cpu_to_le32(img->seed);
@@ -485,4 +523,13 @@ void image_write(struct image *img, void *out)
 	h->rules = cpu_to_le32(img->rules_at);
 	h->content_crc = cpu_to_le32(khttpd_crc32c(0, h + 1, img->size - sizeof(*h)));
 	h->header_crc = cpu_to_le32(khttpd_crc32c(0, h, sizeof(*h)));
+}
+
+void image_digest(const void *image, uint64_t size, uint8_t digest[16])
+{
+	const struct khttpd_image_header *h = image;
+	XXH128_canonical_t canonical;
+
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits(h + 1, size - sizeof(*h)));
+	memcpy(digest, canonical.digest, sizeof(canonical.digest));
 }

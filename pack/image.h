@@ -31,9 +31,9 @@ uint32_t image_host(struct image *img, const char *name);
  * @img: the image
  * @data: the bytes; must stay until image_write(), and lose their owner if @owned
  * @len: bytes at @data
- * @owned: image_free() shall free() them
+ * @owned: the image shall free() them, when it has no more use for them
  *
- * Return: its number.
+ * Return: its number; that of an earlier body with the same bytes if there is one.
  */
 uint32_t image_body(struct image *img, const void *data, uint32_t len, bool owned);
 
@@ -80,10 +80,18 @@ void image_not_found(struct image *img, uint32_t host, uint32_t entry);
 uint64_t image_layout(struct image *img, const char **why);
 
 /**
- * image_write() - write the image
+ * image_write() - write the image; once
  * @img: the image, laid out
  * @out: as many zero bytes as image_layout() returned
  */
 void image_write(struct image *img, void *out);
+
+/**
+ * image_digest() - what the digest in the header of an image must be
+ * @image: the image
+ * @size: its bytes, not less than the header's
+ * @digest: set to XXH3-128 of everything behind the header, which is all that is served
+ */
+void image_digest(const void *image, uint64_t size, uint8_t digest[16]);
 
 #endif
