@@ -12,6 +12,8 @@ _Static_assert(sizeof(struct khttpd_image_entry) == 32, "as docs/site-image.md s
 _Static_assert(sizeof(struct khttpd_image_variant) == 24, "as docs/site-image.md says");
 _Static_assert(sizeof(struct khttpd_image_rule) == 24, "as docs/site-image.md says");
 
+#define CRC_PART 65536 /* bytes between two pauses */
+
 /* --- look-up --- */
 
 static u64 load64(const char *p)
@@ -165,6 +167,20 @@ static bool is_name(const char *name, size_t size)
 	return i == size;
 }
 
+/* The CRC of everything behind the header. Of a large image it takes seconds. */
+static u32 content_crc(const u8 *p, u64 len)
+{
+	u64 part;
+	u32 crc;
+
+	for (crc = 0; len; p += part, len -= part) {
+		part = len < CRC_PART ? len : CRC_PART;
+		crc = khttpd_crc32c(crc, p, part);
+		khttpd_pause();
+	}
+	return crc;
+}
+
 static bool check_header(struct check *c, const struct khttpd_image_header *h, u64 size)
 {
 	struct khttpd_site *site = c->site;
@@ -183,7 +199,7 @@ static bool check_header(struct check *c, const struct khttpd_image_header *h, u
 		return refuse(c, "the checksum of its header is wrong");
 	if (le32_to_cpu(h->size) != size)
 		return refuse(c, "it is cut short, or longer than its header says");
-	if (khttpd_crc32c(0, h + 1, size - sizeof(*h)) != le32_to_cpu(h->content_crc))
+	if (content_crc((const u8 *)(h + 1), size - sizeof(*h)) != le32_to_cpu(h->content_crc))
 		return refuse(c, "the checksum of its content is wrong");
 
 	bits = le32_to_cpu(h->bucket_bits);
@@ -513,17 +529,23 @@ bool khttpd_site_open(struct khttpd_site *site, const void *image, u64 size, con
 	memset(site, 0, sizeof(*site));
 	if (!check_header(&c, image, size))
 		return false;
-	for (i = 0; i <= site->mask; i++)
+	for (i = 0; i <= site->mask; i++) {
+		if (i % 256 == 0)
+			khttpd_pause();
 		if (!check_bucket(&c, i, &next_entry, &next_variant))
 			return false;
+	}
 	if (next_entry != site->n_entries || next_variant != c.n_variants)
 		return refuse(&c, "it has entries that nothing leads to");
 	for (i = 0; i < site->n_hosts; i++)
 		if (!check_host(&c, i, &names, &next_rule))
 			return false;
-	for (i = 0; i < c.n_rules; i++)
+	for (i = 0; i < c.n_rules; i++) {
+		if (i % 256 == 0)
+			khttpd_pause();
 		if (!check_rule(&c, &site->rules[i]))
 			return false;
+	}
 	if (next_rule != c.n_rules)
 		return refuse(&c, "it has rules that no host uses");
 	/* Replies that are not plain 200s add lines of their own; locations come with rules. */
