@@ -459,14 +459,14 @@ static void check_content_range(u16 status, struct khttpd_str v, struct khttpd_s
 static void check_reply(const struct khttpd_request *req, const struct khttpd_reply *reply,
 			const char *head, const char *date)
 {
-	static const u16 allowed[] = { 200, 204, 206, 304, 400, 404, 405, 406, 408,
-				       412, 413, 414, 416, 431, 501, 503, 505 };
+	static const u16 allowed[] = { 200, 204, 206, 301, 302, 303, 304, 307, 308, 400, 404,
+				       405, 406, 408, 412, 413, 414, 416, 431, 501, 503, 505 };
 	static const char *const single[] = {
 		"Date",		 "Server",	  "Content-Length",
 		"Content-Type",	 "Content-Range", "Content-Encoding",
 		"ETag",		 "Last-Modified", "Accept-Ranges",
 		"Allow",	 "Connection",	  "Vary",
-		"Cache-Control",
+		"Cache-Control", "Location",
 	};
 	bool bodyless = reply->status == 204 || reply->status == 304;
 	bool known = false;
@@ -518,6 +518,12 @@ static void check_reply(const struct khttpd_request *req, const struct khttpd_re
 	if (reply->status >= 400)
 		engine_check(head_get(&h, "Content-Type").p, "%u without Content-Type",
 			     reply->status);
+	v = head_get(&h, "Location");
+	engine_check(
+		!v.p == !(reply->status >= 301 && reply->status <= 308 && reply->status != 304),
+		"%u with%s Location", reply->status, v.p ? "" : "out");
+	for (u32 i = 0; i < v.len; i++)
+		engine_check(v.p[i] > ' ' && v.p[i] < 0x7f, "bad character in Location");
 	if (reply->status == 405 || reply->status == 204)
 		engine_check(head_get(&h, "Allow").p, "%u without Allow", reply->status);
 }

@@ -3,9 +3,9 @@
 UNIT_CCS ?= gcc clang
 UNIT_PARSER := $(or $(HTTP_PARSER_DIR),compat/http_parser)
 
-UNIT_TESTS := date corpus request response
+UNIT_TESTS := date corpus request response site
 UNIT_CORE := $(wildcard core/*.c) pack/image.c
-UNIT_HELPERS := tests/unit/unit.c tests/unit/engine.c tests/unit/fixture.c tests/unit/corpus.c
+UNIT_HELPERS := tests/unit/unit.c tests/unit/engine.c tests/unit/fixture.c tests/unit/probe.c tests/unit/corpus.c
 UNIT_HEADERS := $(wildcard core/*.h tests/unit/*.h)
 UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Werror -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
