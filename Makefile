@@ -22,6 +22,7 @@ help:
 	@echo '  make KERNEL=6.1   build build/6.1/khttpd.ko for a prepared kernel: $(KERNELS)'
 	@echo '  make load         load it into the running kernel, with PARAMS="port=8081 ..."'
 	@echo '  make unload       unload it'
+	@echo '  make tools        build build/khttpctl, which packs folders for it (docs/khttpctl.1)'
 	@echo '  make clean        remove what was built'
 	@echo 'Single tests:'
 	@echo '  make unit         unit tests of the HTTP core, in user space with sanitizers'
@@ -72,6 +73,8 @@ lint:
 bench:
 	scripts/bench
 
+# tools
+-include tools/tools.mk
 # unit, fuzz and fuzz-smoke
 -include tests/unit/unit.mk tests/fuzz/fuzz.mk
 # vm-tools: programs for the virtual machines

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* khttpctl: what its sub-commands share. */
+#ifndef KHTTPCTL_H
+#define KHTTPCTL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../../core/site.h"
+
+/* The sub-commands. @argv[0] is "khttpctl NAME"; the result is the exit status. */
+int cmd_pack(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+
+/**
+ * output_write() - put bytes into a file, all of them or none
+ * @name: the file; an older one is replaced when all is on the disk
+ * @data: the bytes
+ * @size: how many
+ *
+ * Return: true; false after a message.
+ */
+bool output_write(const char *name, const void *data, uint64_t size);
+
+/**
+ * image_load() - read a site image and check it
+ * @name: the file
+ * @site: set on success; lives until the end of the program
+ *
+ * Return: true; false after a message.
+ */
+bool image_load(const char *name, struct khttpd_site *site);
+
+/* image_list() - print the paths and rules of a site, one on a line */
+void image_list(const struct khttpd_site *site);
+
+#endif

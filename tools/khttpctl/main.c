@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* khttpctl: one command for people who serve a site with khttpd. */
+#include <argp.h>
+#include <err.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "khttpctl.h"
+
+const char *argp_program_version = "khttpctl, site image format 1";
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "inspect", cmd_inspect },
+	{ "pack", cmd_pack },
+};
+
+static const char doc[] =
+	"Make and look into the site images that khttpd serves.\n\v"
+	"Commands:\n"
+	"  pack DIR -o FILE       make a site image of a folder\n"
+	"  inspect FILE           show what a site image holds\n\n"
+	"\"khttpctl COMMAND --help\" says more about each, and the manual page khttpctl(1).";
+
+/* Ends at the command, whose options are its own. */
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	(void)arg;
+	switch (key) {
+	case ARGP_KEY_ARG:
+		*(int *)state->input = state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "no command");
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+/* What was printed counts only when it got to where it should go. */
+static void close_stdout(void)
+{
+	if (ferror(stdout) | fclose(stdout)) {
+		warn("standard output");
+		_Exit(EXIT_FAILURE);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.parser = parse,
+		.args_doc = "COMMAND [ARGUMENT...]",
+		.doc = doc,
+	};
+	static char name[64];
+	int first = argc;
+	size_t i;
+
+	/* A file that gets too large shall be an error, not the end */
+	signal(SIGXFSZ, SIG_IGN);
+	atexit(close_stdout);
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &first);
+	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		if (strcmp(argv[first], commands[i].name))
+			continue;
+		snprintf(name, sizeof(name), "khttpctl %s", commands[i].name);
+		argv[first] = name;
+		return commands[i].run(argc - first, argv + first);
+	}
+	errx(argp_err_exit_status, "there is no command \"%s\"; see khttpctl --help", argv[first]);
+}
