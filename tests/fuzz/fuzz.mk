@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 # Fuzzers of core/ (libFuzzer with ASan and UBSan). New inputs go to build/fuzz/corpus-*/.
 FUZZ_CC ?= clang
-FUZZ_ALL := request response
+FUZZ_ALL := request response site
 # FUZZ_TARGET=: only this one of them. FUZZ_SECONDS=: for how long each; 0 is without end
 FUZZ_TARGETS = $(or $(FUZZ_TARGET),$(FUZZ_ALL))
 
 FUZZ_SHARED := $(wildcard core/*.c) tests/unit/engine.c tests/unit/fixture.c tests/fuzz/fuzz.c
 FUZZ_HEADERS := $(wildcard core/*.h tests/unit/*.h tests/fuzz/*.h)
 FUZZ_PARSER := $(or $(HTTP_PARSER_DIR),compat/http_parser)
+FUZZ_SHARED += tests/unit/probe.c pack/image.c
 FUZZ_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-missing-field-initializers -Werror \
 	-fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-D_GNU_SOURCE -DHTTP_PARSER_STRICT=1 -I. -Icore -I$(FUZZ_PARSER)

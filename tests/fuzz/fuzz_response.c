@@ -28,30 +28,53 @@ static bool has(const struct khttpd_request *req, enum khttpd_field_id id)
 	return false;
 }
 
-/* Is the body a slice of one of the variants that the path has? */
-static void check_slice(const struct khttpd_request *req, const struct khttpd_reply *reply)
+/* Is the body a slice of one of the variants of path @shown? */
+static void check_slice(const char *shown, const struct khttpd_reply *reply)
 {
-	const struct khttpd_resource *r =
-		khttpd_site_find(fixture_site(), (struct khttpd_str){ NULL, 0 }, req->path);
+	const struct khttpd_image_variant *v;
 
-	engine_check(r, "%u for a path that is not there", reply->status);
+	engine_check(shown, "%u for a path that is not there", reply->status);
 	if (!reply->body_len)
 		return;
-	for (u32 i = 0; i < r->n_variants; i++) {
-		const struct khttpd_variant *v = &r->variants[i];
+	for (u32 i = 0; (v = fixture_variant(shown, i)); i++) {
+		const u8 *body = fixture_site()->image + le32_to_cpu(v->body.at);
+		u32 len = le32_to_cpu(v->body.len);
 
-		if ((uintptr_t)reply->body >= (uintptr_t)v->body &&
-		    reply->body + reply->body_len <= v->body + v->body_len) {
+		if ((uintptr_t)reply->body >= (uintptr_t)body &&
+		    reply->body + reply->body_len <= body + len) {
 			if (reply->status == 200)
-				engine_check(reply->body_len == v->body_len, "200 with a part");
+				engine_check(reply->body_len == len, "200 with a part");
 			return;
 		}
 	}
 	engine_fail("body is no slice of a variant");
 }
 
+/* What is asked for, and the path of what is shown for it: NULL where nothing or a redirect is. */
+static const struct {
+	const char *path;
+	const char *shown;
+	u16 otherwise;
+} asked[] = {
+	{ "/", "/" },
+	{ "/multi", "/multi" },
+	{ "/two", "/two" },
+	{ "/empty", "/empty" },
+	{ "/long", "/long" },
+	{ "/missing", NULL, 404 },
+	{ "/coded", "/coded" },
+	{ "/dir", NULL, 301 },
+	{ "/old/x/y", NULL, 301 },
+	{ "/r//x", NULL, 307 },
+	{ "/app/x", "/" },
+	{ "/any/multi", "/multi" },
+	{ "/any/missing", NULL, 404 },
+	{ "/lost/x", NULL, 404 },
+};
+
 /* A status is allowed only where a field asks for it. */
-static void check_cause(const struct khttpd_request *req, const struct khttpd_reply *reply)
+static void check_cause(const struct khttpd_request *req, const struct khttpd_reply *reply,
+			const char *shown, u16 otherwise)
 {
 	bool served = req->method == KHTTPD_GET || req->method == KHTTPD_HEAD;
 
@@ -60,11 +83,11 @@ static void check_cause(const struct khttpd_request *req, const struct khttpd_re
 	switch (reply->status) {
 	case 200:
 		engine_check(served, "200 to method %u", req->method);
-		check_slice(req, reply);
+		check_slice(shown, reply);
 		break;
 	case 206:
 		engine_check(req->method == KHTTPD_GET && has(req, KHTTPD_RANGE), "206 unasked");
-		check_slice(req, reply);
+		check_slice(shown, reply);
 		break;
 	case 204:
 		engine_check(req->method == KHTTPD_OPTIONS, "204 to method %u", req->method);
@@ -74,9 +97,11 @@ static void check_cause(const struct khttpd_request *req, const struct khttpd_re
 					has(req, KHTTPD_IF_MODIFIED_SINCE)),
 			     "304 unasked");
 		break;
+	case 301:
+	case 307:
 	case 404:
-		engine_check(served && !khttpd_site_find(fixture_site(), req->host, req->path),
-			     "404 for a path that is there");
+		engine_check(served && !shown && reply->status == otherwise,
+			     "%u for a path that is there", reply->status);
 		break;
 	case 405:
 		engine_check(!served && req->method != KHTTPD_OPTIONS, "405 to method %u",
@@ -100,21 +125,19 @@ static void check_cause(const struct khttpd_request *req, const struct khttpd_re
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	static const char *const paths[] = { "/",     "/multi",	  "/two",  "/empty",
-					     "/long", "/missing", "/coded" };
 	static const u16 errors[] = { 400, 408, 413, 414, 431, 501, 503, 505 };
 	struct khttpd_request req = { 0 };
 	struct khttpd_reply reply;
 	size_t head_size = KHTTPD_MAX_REPLY_HEAD;
-	const char *path;
+	u32 path;
 	char *head;
 
 	if (size < 4)
 		return 0;
 	/* mostly GET and HEAD */
 	req.method = data[0] & 0x80 ? 1 + data[0] % KHTTPD_PATCH : 1 + data[0] % 2;
-	path = paths[data[1] % (sizeof(paths) / sizeof(*paths))];
-	req.path = (struct khttpd_str){ path, strlen(path) };
+	path = data[1] % (sizeof(asked) / sizeof(*asked));
+	req.path = (struct khttpd_str){ asked[path].path, strlen(asked[path].path) };
 	req.target = req.path;
 	req.minor = !(data[2] & 1);
 	req.close = data[2] & 2;
@@ -140,7 +163,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 
 	head = reply_plan(fixture_site(), &req, 1795165200, head_size, &reply);
 	if (head) {
-		check_cause(&req, &reply);
+		check_cause(&req, &reply, asked[path].shown, asked[path].otherwise);
 		free(head);
 	}
 	return 0;
