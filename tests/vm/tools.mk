@@ -4,8 +4,16 @@
 VM_TOOLS_CC ?= gcc
 
 .PHONY: vm-tools
-vm-tools: build/vm-tools/httpc build/vm-tools/storm
+vm-tools: build/vm-tools/httpc build/vm-tools/storm build/vm-tools/sites
 
 build/vm-tools/%: tests/vm/tools/%.c
 	mkdir -p $(@D)
 	$(VM_TOOLS_CC) -O2 -g -Wall -Wextra -Werror -static -o $@ $<
+
+# Not static: Debian has no static libmnl
+SITES_SRC := tests/vm/tools/sites.c tools/khttpctl/netlink.c pack/image.c $(wildcard core/*.c)
+build/vm-tools/sites: $(SITES_SRC) $(wildcard core/*.h pack/*.h tools/khttpctl/*.h) khttpd_netlink.h
+	mkdir -p $(@D)
+	$(VM_TOOLS_CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-missing-field-initializers -Werror \
+		-Icore -I$(or $(HTTP_PARSER_DIR),compat/http_parser) -DHTTP_PARSER_STRICT=1 -o $@ \
+		$(filter-out core/request.c,$(SITES_SRC)) -lmnl -lxxhash
