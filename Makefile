@@ -29,6 +29,7 @@ help:
 	@echo '  make fuzz         fuzz the HTTP core (fuzz-smoke: 30 s each)'
 	@echo '  make lint         formatting, checkpatch, shell scripts, sparse'
 	@echo '  make bench        compare khttpd with nginx; writes tables to artifacts/'
+	@echo '  make bench-lookup count what a look-up costs in sites of 10 to a million pages'
 	@echo '  make setup        install and prepare what is missing for all of this'
 	@echo 'HTTP_PARSER_DIR= takes http_parser from another folder.'
 
@@ -77,6 +78,8 @@ bench:
 -include tools/tools.mk
 # unit, fuzz and fuzz-smoke
 -include tests/unit/unit.mk tests/fuzz/fuzz.mk
+# bench-lookup
+-include tests/bench/lookup.mk
 # vm-tools: programs for the virtual machines
 -include tests/vm/tools.mk
 
