@@ -163,12 +163,12 @@ static void free_rule(struct header_rule *rule)
 	pattern_free(&rule->path);
 }
 
-/* A path without lines must be a mistake. */
-static void check_path(const struct headers *headers, unsigned int path, unsigned int last,
+/* A path that was the @last line must be a mistake. */
+static void check_path(const struct lines *lines, unsigned int path, unsigned int last,
 		       struct report *r)
 {
-	if (path && path == last)
-		report(r, PACK_ERROR, headers->file, path, "no field follows this path");
+	if (path && path == last && !lines->bad)
+		report(r, PACK_ERROR, lines->file, path, "no field follows this path");
 }
 
 void headers_parse(struct headers *headers, char *file, char *text, size_t len, struct report *r)
@@ -183,7 +183,7 @@ void headers_parse(struct headers *headers, char *file, char *text, size_t len, 
 	lines_begin(&lines, file, text, len);
 	while ((s = lines_next(&lines, r))) {
 		if (*s == '/' || !strncasecmp(s, "http://", 7) || !strncasecmp(s, "https://", 8)) {
-			check_path(headers, path, last, r);
+			check_path(&lines, path, last, r);
 			path = lines.number;
 			GROW(headers->list, headers->n, headers->cap);
 			rule = &headers->list[headers->n];
@@ -206,7 +206,7 @@ void headers_parse(struct headers *headers, char *file, char *text, size_t len, 
 		}
 		last = lines.number;
 	}
-	check_path(headers, path, last, r);
+	check_path(&lines, path, last, r);
 }
 
 void headers_free(struct headers *headers)

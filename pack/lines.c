@@ -44,6 +44,7 @@ char *lines_next(struct lines *lines, struct report *r)
 		if (has_control(line, end)) {
 			report(r, PACK_ERROR, lines->file, lines->number,
 			       "it has a control character");
+			lines->bad = true;
 			continue;
 		}
 		*end = 0;

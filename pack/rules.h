@@ -10,12 +10,14 @@
  * struct lines - a text that is read line by line
  * @file: its name, for messages
  * @number: of the line that was read last
+ * @bad: a line was left out because it has control characters
  * @p: what comes next
  * @end: the text's end
  */
 struct lines {
 	const char *file;
 	unsigned int number;
+	bool bad;
 	char *p;
 	char *end;
 };

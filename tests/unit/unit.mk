@@ -3,10 +3,14 @@
 UNIT_CCS ?= gcc clang
 UNIT_PARSER := $(or $(HTTP_PARSER_DIR),compat/http_parser)
 
-UNIT_TESTS := date corpus request response site
+UNIT_TESTS := date corpus request response site pack pack_rules
 UNIT_CORE := $(wildcard core/*.c) pack/image.c
 UNIT_HELPERS := tests/unit/unit.c tests/unit/engine.c tests/unit/fixture.c tests/unit/probe.c tests/unit/corpus.c
-UNIT_HEADERS := $(wildcard core/*.h tests/unit/*.h)
+UNIT_HEADERS := $(wildcard core/*.h pack/*.h tests/unit/*.h tools/khttpctl/*.h)
+# What the tests of packing have more: the packer, and of khttpctl what needs no module
+UNIT_PACK := $(filter-out $(UNIT_CORE),$(wildcard pack/*.c)) tests/unit/sandbox.c
+UNIT_PACK_LIBS := -ldeflate -lbrotlienc -lbrotlidec -lzstd -lpthread
+UNIT_KHTTPCTL := tools/khttpctl/output.c tools/khttpctl/inspect.c tools/khttpctl/image_file.c
 UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Werror -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_CPPFLAGS = -I. -Icore -I$(UNIT_PARSER) -D_GNU_SOURCE -DHTTP_PARSER_STRICT=1
@@ -25,7 +29,13 @@ build/unit/$(1)/http_parser.o: $$(UNIT_PARSER)/http_parser.c tests/unit/unit.mk
 $$(UNIT_TESTS:%=build/unit/$(1)/test_%): build/unit/$(1)/test_%: \
 		build/unit/$(1)/tests/unit/test_%.o build/unit/$(1)/http_parser.o \
 		$$(addprefix build/unit/$(1)/,$$(UNIT_CORE:.c=.o) $$(UNIT_HELPERS:.c=.o))
-	$(1) $$(UNIT_CFLAGS) -o $$@ $$^ -lcmocka
+	$(1) $$(UNIT_CFLAGS) -o $$@ $$^ $$(UNIT_LIBS) -lcmocka
+
+build/unit/$(1)/test_pack build/unit/$(1)/test_pack_rules: \
+		$$(UNIT_PACK:%.c=build/unit/$(1)/%.o)
+build/unit/$(1)/test_pack: $$(UNIT_KHTTPCTL:%.c=build/unit/$(1)/%.o)
+build/unit/$(1)/test_pack: UNIT_LIBS := $$(UNIT_PACK_LIBS) -ljansson -Wl,--wrap=read,--wrap=syscall,--wrap=open
+build/unit/$(1)/test_pack_rules: UNIT_LIBS := $$(UNIT_PACK_LIBS)
 endef
 $(foreach cc,$(UNIT_CCS),$(eval $(call unit_rules,$(cc))))
 
