@@ -138,11 +138,13 @@ static size_t make_seed(u8 *data, size_t most, u32 shape)
 {
 	static const char request[] = "\x08\nx\nq\nFbytes=1-\nGgzip";
 	struct image *img = image_new("x");
-	u32 host = shape & 1 ? image_host(img, "h") : 0;
+	u32 host = shape & 1 ? image_host(img, "i") : 0;
 	const char *why;
 	u8 *image;
 	u64 size;
 
+	if (host)
+		image_host(img, "h"); /* so that hosts can be in disorder */
 	image_entry(img, 0, str("/"), 1);
 	if (shape & 2)
 		add_variant(img, KHTTPD_GZIP, "");
