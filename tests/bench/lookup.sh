@@ -20,7 +20,7 @@ mean() {
 	echo
 	echo "\`make bench-lookup\` at commit $(git rev-parse --short HEAD), $(cc --version | head -n 1), -O2,"
 	echo "$(valgrind --version). Instructions, and reads that miss a simulated cache of 8 MiB (its L1: 32 KiB), each the"
-	echo "mean of 20,000 calls all over the site. A page has a path of 35 bytes and one variant. \"Reply\" is"
+	echo "mean of 20,000 calls all over the site, with cold caches. A page has a path of 34 bytes and one variant. \"Reply\" is"
 	echo "\`khttpd_reply_plan()\` for a plain keep-alive GET: host, look-up, head and body slice."
 	echo
 	echo "| pages | image | longest bucket | found | not found | reply | cache misses: found | not found | reply |"
