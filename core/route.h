@@ -48,8 +48,8 @@ bool khttpd_route_match(const struct khttpd_site *site, const struct khttpd_imag
  * @out: where it goes
  * @size: bytes at @out
  *
- * Return: its length, more than @size if it did not fit; anything above KHTTPD_IMAGE_MAX_PATH if it
- * is longer than that.
+ * Return: its length, more than @size if it did not fit; anything above KHTTPD_IMAGE_MAX_PATH if
+ * it is longer than that.
  */
 u64 khttpd_route_path(const struct khttpd_site *site, const struct khttpd_route *route, char *out,
 		      size_t size);
@@ -62,8 +62,8 @@ u64 khttpd_route_path(const struct khttpd_site *site, const struct khttpd_route 
  * @out: where it goes
  * @size: bytes at @out
  *
- * Return: its length, more than @size if it did not fit; anything above KHTTPD_MAX_FIELD_GROUP if it
- * is longer than that.
+ * Return: its length, more than @size if it did not fit; anything above KHTTPD_MAX_FIELD_GROUP if
+ * it is longer than that.
  */
 u64 khttpd_route_location(const struct khttpd_site *site, const struct khttpd_route *route,
 			  struct khttpd_str query, char *out, size_t size);

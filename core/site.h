@@ -94,8 +94,8 @@ const struct khttpd_image_entry *khttpd_site_find(const struct khttpd_site *site
  * khttpd_site_reserves() - is a field not for an image to set?
  * @field: its name, in any case
  *
- * Return: true if only the server writes it: what frames a message or speaks for the connection, and
- * what it computes.
+ * Return: true if only the server writes it: what frames a message or speaks for the connection,
+ * and what it computes.
  */
 bool khttpd_site_reserves(struct khttpd_str field);
 

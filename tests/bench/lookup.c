@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * What a look-up costs: "make N FILE" writes the image of a site with N pages, "run FILE" looks pages
- * up in it, for callgrind to count. See lookup.sh.
+ * What a look-up costs: "make N FILE" writes the image of a site with N pages, "run FILE" looks
+ * pages up in it, for callgrind to count. See lookup.sh.
  */
 #include <err.h>
 #include <fcntl.h>

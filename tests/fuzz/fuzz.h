@@ -7,4 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
+/* Of a target that knows more of its input than that it is bytes, and what libFuzzer gives it. */
+size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t most, unsigned int seed);
+size_t LLVMFuzzerMutate(u8 *data, size_t size, size_t most);
+
 #endif

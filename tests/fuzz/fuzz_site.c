@@ -16,9 +16,6 @@
 #define HEADER sizeof(struct khttpd_image_header)
 #define N_FIELD_IDS (KHTTPD_ACCEPT_ENCODING + 1)
 
-size_t LLVMFuzzerMutate(u8 *data, size_t size, size_t most);
-size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t most, unsigned int seed);
-
 /* Bytes of the input that are the image. */
 static size_t image_size(const u8 *data, size_t size)
 {
@@ -230,7 +227,9 @@ static void fix_hashes(u8 *image, size_t size)
 
 	for (u32 i = 0; i < le32_to_cpu(h->n_entries) && i < 100; i++) {
 		struct khttpd_image_entry e;
+		struct khttpd_str path;
 		u64 begin, len;
+		u32 hash;
 
 		if (at + sizeof(e) > size || at < HEADER)
 			return;
@@ -238,9 +237,9 @@ static void fix_hashes(u8 *image, size_t size)
 		begin = le32_to_cpu(e.path.at);
 		len = le32_to_cpu(e.path.len);
 		if (begin + len <= size) {
-			e.hash = cpu_to_le32(khttpd_site_hash(
-				le32_to_cpu(h->seed), le32_to_cpu(e.host),
-				(struct khttpd_str){ (char *)image + begin, len }));
+			path = (struct khttpd_str){ (char *)image + begin, len };
+			hash = khttpd_site_hash(le32_to_cpu(h->seed), le32_to_cpu(e.host), path);
+			e.hash = cpu_to_le32(hash);
 			memcpy(image + at, &e, sizeof(e));
 		}
 		at += sizeof(e);

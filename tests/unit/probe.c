@@ -46,7 +46,7 @@ static void check_location(const struct khttpd_site *site, const struct khttpd_r
 		engine_check(khttpd_route_find(site, host, req->path, &route),
 			     "a redirect from nowhere");
 		if (le16_to_cpu(route.rule->status) == 200)
-			return; /* a rewrite to an entry that is a redirect, with a fixed location */
+			return; /* a rewrite to an entry whose location is fixed */
 		target = khttpd_site_text(site, &route.rule->target);
 	}
 	if (khttpd_is_local(target))
@@ -165,7 +165,7 @@ void probe_path(const struct khttpd_site *site, struct khttpd_str host, struct k
 	free(copy);
 }
 
-/* A path that @pattern may match: its placeholders become something nasty, or as little as can be. */
+/* A path that @pattern may match: placeholders become something nasty, or as little as can be. */
 static u32 invent(struct khttpd_str pattern, bool nasty, char *out)
 {
 	const char *segment = nasty ? "%\\\xff." : "s", *rest = nasty ? "/x//\r\n?#" : "";
