@@ -28,7 +28,6 @@ struct variant {
 	uint32_t head; /* in image.text */
 	uint16_t head_len;
 	uint16_t group[4];
-	uint32_t at;
 };
 
 struct entry {
@@ -344,7 +343,6 @@ static uint64_t place_texts(struct image *img, uint64_t at)
 			struct variant *v = &img->variants[e->first_variant + j];
 			struct body *b = &img->bodies[v->body];
 
-			v->at = at;
 			at += v->head_len;
 			if (b->len >= KHTTPD_IMAGE_PAGES_MIN || b->at)
 				continue;
