@@ -146,7 +146,7 @@ static bool parse_line(struct header_line *line, const struct pattern *path, cha
 		*why = "this field is the server's own";
 		return false;
 	}
-	if (value && !template_parse(&line->value, path, value, TEMPLATE_VALUE, why))
+	if (value && !expansion_parse(&line->value, path, value, EXPANSION_VALUE, why))
 		return false;
 	line->name = must(strdup(s));
 	return true;
@@ -220,7 +220,7 @@ void headers_free(struct headers *headers)
 /* --- applying --- */
 
 /* A capture can be any bytes: what could end a line, a word or a quotation is percent-encoded. */
-static char *expand(const struct template *t, const struct khttpd_str *captures)
+static char *expand(const struct expansion *t, const struct khttpd_str *captures)
 {
 	size_t size = t->len + 1, at = 0;
 	const struct khttpd_str *c;

@@ -147,8 +147,7 @@ static bool host_name(struct packer *p, struct host *h, const char *name)
 	if (!khttpd_parse_authority(str(h->name), &host, &port) || host.len != len ||
 	    strchr(h->name, '%') || len > KHTTPD_IMAGE_MAX_HOST_NAME) {
 		report(&p->report, PACK_ERROR, name, 0,
-		       "is no host name; write it without port, and others than ASCII ones as "
-		       "xn--");
+		       "is no host name; write it without port, and others than ASCII ones as xn--");
 		return false;
 	}
 	return true;
@@ -299,8 +298,8 @@ static bool parse_rules(struct packer *p)
 
 static void make_etag(struct coded *c)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				     "0123456789-_";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	XXH128_hash_t hash = XXH3_128bits(c->data, c->len);
 	uint32_t i;
 
@@ -486,12 +485,12 @@ static bool read_files(struct packer *p)
 /* --- deciding which paths there are --- */
 
 /* @path is kept. */
-static void add_draft(struct host *h, struct draft draft, char *path)
+static void add_draft(struct host *h, struct draft new, char *path)
 {
-	draft.path = path;
-	draft.len = strlen(path);
+	new.path = path;
+	new.len = strlen(path);
 	GROW(h->drafts, h->n_drafts, h->cap_drafts);
-	h->drafts[h->n_drafts++] = draft;
+	h->drafts[h->n_drafts++] = new;
 }
 
 static int by_draft(const void *a, const void *b)
@@ -566,7 +565,7 @@ static void draft_file(const struct packer *p, struct host *h, struct file *f)
 static struct khttpd_str target_of(const struct redirect *rule, const struct khttpd_str *captures,
 				   char **buffer)
 {
-	const struct template *t = &rule->to;
+	const struct expansion *t = &rule->to;
 	uint32_t i, len = 0, size = t->len;
 
 	for (i = 0; i < t->len; i++)
@@ -713,11 +712,6 @@ static void group_add(struct group *g, const char *name, const char *value)
 	g->len += sprintf(g->text + g->len, "%s: %s\r\n", name, value);
 }
 
-static struct khttpd_str group_str(const struct group *g)
-{
-	return (struct khttpd_str){ g->text, g->len };
-}
-
 /* What a 304 shows, too (RFC 9110, 15.4.5). */
 static bool is_second(const char *name)
 {
@@ -762,6 +756,7 @@ static void add_content(struct packer *p, struct host *h, const struct draft *d,
 {
 	char date[KHTTPD_DATE_LEN + 1] = { 0 }, etag[ETAG_LEN + 3];
 	const struct file *f = d->file;
+	struct khttpd_str groups[4];
 	const struct coded *c;
 	uint32_t i, k, len;
 	char *type;
@@ -787,19 +782,17 @@ static void add_content(struct packer *p, struct host *h, const struct draft *d,
 		group_add(&s->group[2], "ETag", etag);
 		group_add(&s->group[3], "Last-Modified", date);
 		group_add(&s->group[3], "Accept-Ranges", "bytes");
-		for (k = len = 0; k < 4; k++)
+		for (k = len = 0; k < 4; k++) {
+			groups[k] = (struct khttpd_str){ s->group[k].text, s->group[k].len };
 			len += s->group[k].len;
+		}
 		if (len > KHTTPD_MAX_FIELD_GROUP) {
 			report(&p->report, PACK_ERROR, h->headers.file, 0,
 			       "the field lines for %s are %u bytes, more than %u", d->path, len,
 			       KHTTPD_MAX_FIELD_GROUP);
 			return;
 		}
-		image_variant(
-			p->image, c->coding,
-			(struct khttpd_str[4]){ group_str(&s->group[0]), group_str(&s->group[1]),
-						group_str(&s->group[2]), group_str(&s->group[3]) },
-			c->body);
+		image_variant(p->image, c->coding, groups, c->body);
 	}
 }
 
@@ -956,7 +949,8 @@ static void packer_free(struct packer *p)
 		free(p->files[i].coded);
 	}
 	free(p->files);
-	for (h = p->hosts; h < p->hosts + p->n_hosts; h++) {
+	for (j = 0; j < p->n_hosts; j++) {
+		h = &p->hosts[j];
 		for (i = 0; i < h->n_drafts; i++)
 			free(h->drafts[i].path);
 		free(h->drafts);

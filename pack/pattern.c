@@ -196,22 +196,22 @@ bool pattern_match(const struct pattern *pattern, struct khttpd_str path,
 /* --- templates --- */
 
 /* Writes one literal byte, of which there is at least one at @s; gives how many were read, or 0. */
-static size_t put_literal(struct template *t, const char *s, enum template_kind kind)
+static size_t put_literal(struct expansion *t, const char *s, enum expansion_kind kind)
 {
 	static const char digits[] = "0123456789ABCDEF";
 	unsigned char c = *s;
 	int decoded;
 
-	if (c == '%' && kind != TEMPLATE_VALUE) {
+	if (c == '%' && kind != EXPANSION_VALUE) {
 		decoded = unescape(s);
 		if (decoded < 0)
 			return 0;
-		if (kind == TEMPLATE_PATH) {
+		if (kind == EXPANSION_PATH) {
 			t->text[t->len++] = decoded;
 			return 3;
 		}
 	}
-	if (c >= 0x7f && kind == TEMPLATE_LOCATION) {
+	if (c >= 0x7f && kind == EXPANSION_LOCATION) {
 		t->text[t->len++] = '%';
 		t->text[t->len++] = digits[c >> 4];
 		c = digits[c & 15];
@@ -220,31 +220,31 @@ static size_t put_literal(struct template *t, const char *s, enum template_kind 
 	return 1;
 }
 
-bool template_parse(struct template *template, const struct pattern *pattern, const char *s,
-		    enum template_kind kind, const char **why)
+bool expansion_parse(struct expansion *expansion, const struct pattern *pattern, const char *s,
+		     enum expansion_kind kind, const char **why)
 {
 	const char *begin = s;
 	size_t n;
 	int i;
 
-	template->text = must(malloc(3 * strlen(s) + 1));
-	template->len = 0;
+	expansion->text = must(malloc(3 * strlen(s) + 1));
+	expansion->len = 0;
 	while (*s) {
 		n = *s == ':' ? name_length(s) : 0;
 		i = n ? find_capture(pattern, s + 1, n) : -1;
 		if (i >= 0) {
-			template->text[template->len++] = 0;
-			template->text[template->len++] = i;
+			expansion->text[expansion->len++] = 0;
+			expansion->text[expansion->len++] = i;
 			s += 1 + n;
 			continue;
 		}
 		/* Where no port or time of day could be meant */
-		if (n && kind != TEMPLATE_VALUE && s > begin &&
+		if (n && kind != EXPANSION_VALUE && s > begin &&
 		    (s[-1] == '/' || s[-1] == '=' || (n == 5 && !memcmp(s, ":splat", 6)))) {
 			*why = "its target has a placeholder that its path does not have";
 			goto fail;
 		}
-		n = put_literal(template, s, kind);
+		n = put_literal(expansion, s, kind);
 		if (!n) {
 			*why = "its target has a bad percent-encoding";
 			goto fail;
@@ -253,7 +253,7 @@ bool template_parse(struct template *template, const struct pattern *pattern, co
 	}
 	return true;
 fail:
-	free(template->text);
-	template->text = NULL;
+	free(expansion->text);
+	expansion->text = NULL;
 	return false;
 }

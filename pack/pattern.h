@@ -20,21 +20,20 @@ struct pattern {
 };
 
 /**
- * struct template - a text with captures
+ * struct expansion - a text with captures
  * @text: as the target of a rule in a site image: NUL and a capture's number, else literal
  * @len: bytes at @text
  */
-struct template
-{
+struct expansion {
 	char *text;
 	uint32_t len;
 };
 
-/* How the literal parts of a template are read. */
-enum template_kind {
-	TEMPLATE_PATH, /* percent-encoded; captures that the pattern does not have are errors */
-	TEMPLATE_LOCATION, /* the same, but the encoding stays and becomes complete */
-	TEMPLATE_VALUE, /* as it is; what is no capture stays too */
+/* How the literal parts of a expansion are read. */
+enum expansion_kind {
+	EXPANSION_PATH, /* percent-encoded; captures that the pattern does not have are errors */
+	EXPANSION_LOCATION, /* the same, but the encoding stays and becomes complete */
+	EXPANSION_VALUE, /* as it is; what is no capture stays too */
 };
 
 /**
@@ -51,8 +50,8 @@ void pattern_free(struct pattern *pattern);
 bool pattern_match(const struct pattern *pattern, struct khttpd_str path,
 		   struct khttpd_str captures[KHTTPD_IMAGE_MAX_CAPTURES]);
 
-/* template_parse() - read a text with the captures of @pattern; @why is set on failure */
-bool template_parse(struct template *template, const struct pattern *pattern, const char *s,
-		    enum template_kind kind, const char **why);
+/* expansion_parse() - read a text with the captures of @pattern; @why is set on failure */
+bool expansion_parse(struct expansion *expansion, const struct pattern *pattern, const char *s,
+		     enum expansion_kind kind, const char **why);
 
 #endif

@@ -56,14 +56,12 @@ static bool parse_options(struct redirect *rule, char **words, uint32_t n, const
 	}
 	if (i < n) {
 		*why = strchr(words[i], '=') ?
-			       "conditions (Country=, Language=, Role=, Cookie=) are not supported: "
-			       "a site image answers everybody alike" :
+			       "conditions (Country=, Language=, Role=, Cookie=) are not supported: a site image answers everybody alike" :
 			       "what follows its target is no status";
 		return false;
 	}
 	if (!status) {
-		*why = "its status is not supported; there are 301, 302, 303, 307, 308, 200 and "
-		       "404";
+		*why = "its status is not supported; there are 301, 302, 303, 307, 308, 200 and 404";
 		return false;
 	}
 	rule->status = status;
@@ -71,7 +69,7 @@ static bool parse_options(struct redirect *rule, char **words, uint32_t n, const
 }
 
 /* No client may choose the server that a redirect leads to. */
-static bool chooses_server(const struct template *to)
+static bool chooses_server(const struct expansion *to)
 {
 	uint32_t i;
 
@@ -88,7 +86,7 @@ static bool chooses_server(const struct template *to)
 
 static bool parse_target(struct redirect *rule, const char *s, const char **why)
 {
-	enum template_kind kind = TEMPLATE_LOCATION;
+	enum expansion_kind kind = EXPANSION_LOCATION;
 
 	if (redirect_is_rewrite(rule)) {
 		if (is_absolute(s)) {
@@ -99,13 +97,13 @@ static bool parse_target(struct redirect *rule, const char *s, const char **why)
 			*why = "its target has a \"?\" or \"#\"; a rewrite leads to a path";
 			return false;
 		}
-		kind = TEMPLATE_PATH;
+		kind = EXPANSION_PATH;
 	}
 	if (s[0] == '/' && s[1] == '/') {
 		*why = "its target begins with \"//\"; write https:// if it is another host";
 		return false;
 	}
-	if (!template_parse(&rule->to, &rule->from, s, kind, why))
+	if (!expansion_parse(&rule->to, &rule->from, s, kind, why))
 		return false;
 	if (chooses_server(&rule->to)) {
 		*why = "its target has a placeholder before the path";

@@ -41,7 +41,7 @@ struct redirect {
 	uint16_t status;
 	bool force;
 	struct pattern from;
-	struct template to;
+	struct expansion to;
 };
 
 /**
@@ -87,7 +87,7 @@ static inline bool redirect_is_rewrite(const struct redirect *rule)
 struct header_line {
 	unsigned int line;
 	char *name;
-	struct template value;
+	struct expansion value;
 };
 
 /**

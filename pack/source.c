@@ -143,8 +143,7 @@ static const char *why_no_link(int error)
 {
 	switch (error) {
 	case EXDEV:
-		return "is a symbolic link that leaves the site's folder, or begins with \"/\"; "
-		       "copy its target or make the link relative";
+		return "is a symbolic link that leaves the site's folder, or begins with \"/\"; copy its target or make the link relative";
 	case ENOENT:
 		return "is a symbolic link to nothing";
 	case ELOOP:
@@ -206,7 +205,7 @@ static void walk_entry(const struct walk *w, const char *dir, const struct found
 	} else if (S_ISREG(st.st_mode)) {
 		GROW(w->list->paths, w->list->n, w->list->cap);
 		w->list->paths[w->list->n++] = path;
-		return;
+		path = NULL; /* kept */
 	} else {
 		source_note(&w->noted[PACK_SPECIAL], path);
 	}

@@ -342,10 +342,7 @@ static void a_path_that_is_too_long_is_an_error(void **state)
 	sandbox_must_pack(&s);
 	put_deep("m", 1, "x");
 	memset(name, 'o', 250);
-	put_deep(name, 16,
-		 "this name is some hundred bytes too long for it, because the path of an "
-		 "entry has no more than 4096 of them, as the format of the site image "
-		 "says in its documentation");
+	put_deep(name, 16, name);
 	sandbox_must_fail(&s, "its path is longer than 4096 bytes");
 }
 
@@ -376,10 +373,7 @@ static void types_come_from_names_and_then_from_contents(void **state)
 		{ "a.wasm", "x", "application/wasm" },
 		{ "a.tar.gz", "x", "application/gzip" },
 		{ "README", "read me\n\ttoo\r\n", "text/plain; charset=utf-8" },
-		{ "binary",
-		  "\x7f"
-		  "ELF",
-		  "application/octet-stream" },
+		{ "binary", "\x7f is DEL", "application/octet-stream" },
 		{ "latin", "\xe9", "application/octet-stream" },
 		{ "nothing", "", "text/plain; charset=utf-8" },
 		{ "a.unheard-of", "text", "text/plain; charset=utf-8" },
@@ -423,8 +417,9 @@ static void types_of_ones_own(void **state)
 	sandbox_expect(&s, "/a.three", "", 200, "Content-Type", "text/plain; charset=utf-8");
 	sandbox_expect(&s, "/a.five", "", 200, "Content-Type", "text/plain; charset=utf-8");
 	s.options.mime_types = "/nonexistent/types";
-	sandbox_must_fail(&s, "/nonexistent/types: No such file or directory; Debian has it in the "
-			      "package media-types");
+	sandbox_must_fail(
+		&s,
+		"/nonexistent/types: No such file or directory; Debian has it in the package media-types");
 }
 
 /* --- contents ------------------------------------------------------------------------------- */
@@ -843,8 +838,9 @@ static void without_openat2_no_link_is_followed(void **state)
 	sandbox_expect_body(&s, "/", "", 200, "root", 4);
 	sandbox_expect_body(&s, "/sub/deep/a.html", "", 200, "a", 1);
 	link_to("index.html", "site/link");
-	sandbox_must_fail(&s, "site/link: is a symbolic link; following it safely needs openat2() "
-			      "(Linux 5.6)");
+	sandbox_must_fail(
+		&s,
+		"site/link: is a symbolic link; following it safely needs openat2() (Linux 5.6)");
 	no_openat2 = false;
 	sandbox_must_pack(&s);
 }
@@ -1064,7 +1060,7 @@ static void many_files_are_found_again(void **state)
 /* Standard error of what @run does goes nowhere; @run is in a process of its own. */
 static int in_child(int (*run)(void))
 {
-	int status;
+	int status = 0;
 	pid_t pid;
 
 	fflush(NULL);
@@ -1119,6 +1115,7 @@ static void check_output(off_t size)
 
 static void an_image_is_written_as_a_whole_or_not_at_all(void **state)
 {
+	struct stat st;
 	int i;
 
 	(void)state;
@@ -1145,7 +1142,8 @@ static void an_image_is_written_as_a_whole_or_not_at_all(void **state)
 	assert_int_equal(symlink("../elsewhere/real.img", out_name), 0);
 	assert_int_equal(in_child(write_it), 0);
 	check_output(sizeof(out_data));
-	assert_int_equal(readlink(out_name, (char[64]){ 0 }, 64), 21);
+	assert_int_equal(lstat(out_name, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
 	/* What is no file is not replaced */
 	strcpy(out_name, "/dev/full");
 	assert_int_equal(in_child(write_it), 1 << 8);
@@ -1170,7 +1168,7 @@ static void a_signal_leaves_nothing_behind(void **state)
 	(void)state;
 	sandbox_text(&s, "out/out.img", "old");
 	strcpy(out_name, sandbox_name(&s, "out/out.img"));
-	for (i = 0; i < 40; i++) {
+	for (i = 0; i < 20; i++) {
 		no_tmpfile = i & 1;
 		sandbox_text(&s, "out/out.img", "old");
 		pid = fork();
@@ -1178,7 +1176,7 @@ static void a_signal_leaves_nothing_behind(void **state)
 			_exit(write_and_die());
 		assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
 		kill(pid, SIGCONT);
-		for (delay = 0; delay < i * 2000; delay++)
+		for (delay = 0; delay < i * 4000; delay++)
 			__asm__ volatile("");
 		kill(pid, SIGTERM);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -1189,7 +1187,7 @@ static void a_signal_leaves_nothing_behind(void **state)
 
 static int inspect_it(void)
 {
-	char *argv[] = { (char *)"khttpctl inspect", (char *)"--json", out_name, NULL };
+	char name[] = "khttpctl inspect", json[] = "--json", *argv[4] = { name, json, out_name };
 
 	if (!freopen("/dev/null", "w", stdout))
 		return 99;

@@ -20,8 +20,7 @@ static const struct command {
 };
 
 static const char doc[] =
-	"Make and look into the site images that khttpd serves.\n\v"
-	"Commands:\n"
+	"Make and look into the site images that khttpd serves.\n\vCommands:\n"
 	"  pack DIR -o FILE       make a site image of a folder\n"
 	"  inspect FILE           show what a site image holds\n\n"
 	"\"khttpctl COMMAND --help\" says more about each, and the manual page khttpctl(1).";

@@ -41,10 +41,7 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-	"Make a site image of a folder.\v"
-	"index.html is shown for its folder, 404.html for what does not exist. The files _redirects "
-	"and _headers hold rules; khttpctl(1) explains them. Names that begin with a dot are left "
-	"out, but for .well-known.";
+	"Make a site image of a folder.\vindex.html is shown for its folder, 404.html for what does not exist. The files _redirects and _headers hold rules; khttpctl(1) explains them. Names that begin with a dot are left out, but for .well-known.";
 
 struct arguments {
 	struct pack_options pack;
