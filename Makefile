@@ -23,6 +23,7 @@ help:
 	@echo '  make load         load it into the running kernel, with PARAMS="port=8081 ..."'
 	@echo '  make unload       unload it'
 	@echo '  make tools        build build/khttpctl, which packs folders for it (docs/khttpctl.1)'
+	@echo '  make site         pack the sample site of the tests into build/site.img'
 	@echo '  make clean        remove what was built'
 	@echo 'Single tests:'
 	@echo '  make unit         unit tests of the HTTP core, in user space with sanitizers'

@@ -26,3 +26,10 @@ build/libkhttpd-pack.a: $(PACK_SOURCES:%.c=build/tools/%.o)
 
 build/khttpctl: $(KHTTPCTL_SOURCES:%.c=build/tools/%.o) build/libkhttpd-pack.a
 	$(TOOLS_CC) $(TOOLS_ALL_CFLAGS) -o $@ $^ $(KHTTPCTL_LIBS)
+
+# The sample site, for tests and to try things out
+.PHONY: site
+site: build/site.img
+build/site.img: build/khttpctl tests/site/make-site $(shell find tests/site/www -type f -not -name '* *')
+	tests/site/make-site build/site
+	build/khttpctl pack build/site --clean-urls --name sample -o $@
