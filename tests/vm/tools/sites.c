@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
  * Make and load site images faster than a command line could:
- *   sites make FILE LETTER      an image with /, /small and /large, which consist of that letter
+ *   sites make FILE LETTER [N]  an image with /, /small and /large, or the first N, of that letter
  *   sites show | conns | drop   state; peers of all connections, one a line; serve the built-in page
  *   sites swap N FILE FILE...   the files in turn, N times in all
  *   sites broken N SEED FILE    N images that are FILE with something broken
@@ -131,7 +131,7 @@ static int broken(struct module *m, long n, const char *file)
 	return 0;
 }
 
-static int make(const char *file, char letter)
+static int make(const char *file, char letter, size_t n)
 {
 	static const struct {
 		const char *path;
@@ -144,7 +144,7 @@ static int make(const char *file, char letter)
 	FILE *f;
 	void *p;
 
-	for (i = 0; i < sizeof(entries) / sizeof(*entries); i++) {
+	for (i = 0; i < n && i < sizeof(entries) / sizeof(*entries); i++) {
 		/* of different lengths, so that no reply can be half from one and half from another */
 		size_t len = entries[i].len + letter;
 
@@ -221,8 +221,8 @@ int main(int argc, char **argv)
 {
 	struct module *m;
 
-	if (argc == 4 && !strcmp(argv[1], "make"))
-		return make(argv[2], *argv[3]);
+	if (argc >= 4 && !strcmp(argv[1], "make"))
+		return make(argv[2], *argv[3], argc > 4 ? atol(argv[4]) : 3);
 	m = module_open();
 	if (!m)
 		errx(1, "%s", last);
