@@ -112,7 +112,7 @@ static int put_state(struct sk_buff *skb)
 {
 	struct khttpd_server *srv = control_server;
 
-	if (nla_put_string(skb, KHTTPD_A_VERSION, THIS_MODULE->version) ||
+	if (nla_put_string(skb, KHTTPD_A_VERSION, KHTTPD_VERSION) ||
 	    nla_put_u32(skb, KHTTPD_A_IMAGE_VERSION, KHTTPD_IMAGE_VERSION) ||
 	    nla_put_string(skb, KHTTPD_A_BIND, control_config.bind) ||
 	    nla_put_u16(skb, KHTTPD_A_PORT, control_config.port) ||

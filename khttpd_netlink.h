@@ -6,6 +6,8 @@
 #ifndef KHTTPD_NETLINK_H
 #define KHTTPD_NETLINK_H
 
+#define KHTTPD_VERSION "0.1.0" /* of module and tools, which come together */
+
 #define KHTTPD_GENL_NAME "khttpd"
 #define KHTTPD_GENL_VERSION 1
 

@@ -14,6 +14,7 @@
 #include "control.h"
 #include "core/request.h"
 #include "http_server.h"
+#include "khttpd_netlink.h"
 
 #define MAX_TIMEOUT_MS (24 * 3600 * 1000)
 
@@ -174,4 +175,4 @@ module_exit(khttpd_exit);
 MODULE_LICENSE("Dual MIT/GPL");
 MODULE_AUTHOR("The khttpd authors");
 MODULE_DESCRIPTION("Static HTTP/1.1 server");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(KHTTPD_VERSION);

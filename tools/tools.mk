@@ -8,9 +8,10 @@ TOOLS_ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-in
 # What packing needs of core/: nothing that parses requests
 PACK_SOURCES := $(wildcard pack/*.c) $(addprefix core/,crc32c.c date.c response.c route.c site.c text.c uri.c)
 PACK_LIBS := -ldeflate -lbrotlienc -lbrotlidec -lzstd -lpthread
-KHTTPCTL_SOURCES := $(addprefix tools/khttpctl/,main.c pack.c inspect.c output.c image_file.c)
-KHTTPCTL_LIBS := $(PACK_LIBS) -ljansson
-TOOLS_HEADERS := $(wildcard core/*.h pack/*.h tools/khttpctl/*.h)
+KHTTPCTL_SOURCES := $(addprefix tools/khttpctl/,main.c pack.c inspect.c output.c image_file.c \
+	netlink.c module.c conns.c)
+KHTTPCTL_LIBS := $(PACK_LIBS) -ljansson -lmnl
+TOOLS_HEADERS := $(wildcard core/*.h pack/*.h tools/khttpctl/*.h) khttpd_netlink.h
 
 .PHONY: tools
 tools: build/khttpctl build/libkhttpd-pack.a

@@ -11,6 +11,20 @@
 /* The sub-commands. @argv[0] is "khttpctl NAME"; the result is the exit status. */
 int cmd_pack(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_load(int argc, char **argv);
+int cmd_unload(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_stats(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
+int cmd_conns(int argc, char **argv);
+
+/**
+ * module_load() - have the module serve an image
+ * @fd: the image, open for reading
+ *
+ * Return: true; false after a message.
+ */
+bool module_load(int fd);
 
 /**
  * output_write() - put bytes into a file, all of them or none

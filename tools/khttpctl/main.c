@@ -7,22 +7,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../khttpd_netlink.h"
 #include "khttpctl.h"
 
-const char *argp_program_version = "khttpctl, site image format 1";
+const char *argp_program_version = "khttpctl " KHTTPD_VERSION ", site image format 1";
 
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "inspect", cmd_inspect },
-	{ "pack", cmd_pack },
+	{ "conns", cmd_conns },	    { "inspect", cmd_inspect }, { "load", cmd_load },
+	{ "metrics", cmd_metrics }, { "pack", cmd_pack },	{ "stats", cmd_stats },
+	{ "status", cmd_status },   { "unload", cmd_unload },
 };
 
 static const char doc[] =
-	"Make and look into the site images that khttpd serves.\n\vCommands:\n"
+	"Make the sites that khttpd serves, and see and change what it does.\v"
+	"Site images:\n"
 	"  pack DIR -o FILE       make a site image of a folder\n"
-	"  inspect FILE           show what a site image holds\n\n"
+	"  inspect FILE           show what a site image holds\n"
+	"The module khttpd.ko:\n"
+	"  load FILE|DIR          serve a site from now on; no request fails\n"
+	"  unload                 serve the built-in page from now on\n"
+	"  status                 what it serves, where, with which limits\n"
+	"  stats                  what it has counted since it was loaded\n"
+	"  metrics                the same for Prometheus and others (OpenMetrics)\n"
+	"  conns                  its connections\n\n"
 	"\"khttpctl COMMAND --help\" says more about each, and the manual page khttpctl(1).";
 
 /* Ends at the command, whose options are its own. */

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* khttpctl pack: from folders to a site image. */
+/* khttpctl pack and load: from folders to a site image, in a file or in the kernel. */
 #include <argp.h>
 #include <err.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../pack/coding.h"
@@ -48,6 +51,7 @@ struct arguments {
 	struct pack_host *hosts; /* the default host first */
 	const char *output;
 	const char *list;
+	bool load; /* the result goes to the module */
 	bool dry_run;
 	bool quiet;
 };
@@ -142,8 +146,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			break;
 		}
 		if (!a->hosts[0].dir)
-			argp_error(state, "no folder to pack");
-		if (!a->output && !a->dry_run)
+			argp_error(state, a->load ? "nothing to load" : "no folder to pack");
+		if (!a->output && !a->dry_run && !a->load)
 			argp_error(state, "no file to write: -o FILE, or --dry-run");
 		break;
 	default:
@@ -278,9 +282,90 @@ static int list(const char *file)
 	return EXIT_SUCCESS;
 }
 
-int cmd_pack(int argc, char **argv)
+/* Load a site image as it is. */
+static bool load_file(const char *name)
 {
-	static const struct argp argp = { options, parse, "DIR", doc, NULL, NULL, NULL };
+	struct khttpd_site site;
+	bool done;
+	int fd;
+
+	if (!image_load(name, &site)) /* a better message than the kernel's */
+		return false;
+	free((void *)site.image);
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		warn("%s", name);
+		return false;
+	}
+	done = module_load(fd);
+	close(fd);
+	return done;
+}
+
+/* Load a site image that is in memory. */
+static bool load_image(const void *image, uint64_t size)
+{
+	int fd = memfd_create("khttpd-site", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	const char *p = image;
+	bool done = fd >= 0;
+	ssize_t n;
+
+	while (done && size) {
+		n = write(fd, p, size < 1 << 30 ? size : 1 << 30);
+		done = n > 0;
+		p += n;
+		size -= n;
+	}
+	done = done && !fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
+	if (done)
+		done = module_load(fd);
+	else
+		warn("the packed site in memory");
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+static bool is_folder(const char *name)
+{
+	struct stat st;
+
+	return !stat(name, &st) && S_ISDIR(st.st_mode);
+}
+
+static bool pack(struct arguments *a, struct display *display)
+{
+	const char *where = a->load ? "loaded" : a->dry_run ? NULL : a->output;
+	struct packed packed;
+	char *path = NULL;
+	bool done;
+
+	a->pack.hosts = a->hosts;
+	if (!a->pack.name) {
+		path = realpath(a->hosts[0].dir, NULL);
+		a->pack.name = path ? basename(path) : "site";
+	}
+	if (display->bar && !a->quiet)
+		a->pack.progress = progress;
+	done = pack_site(&a->pack, &packed);
+	clear(display);
+	if (done) {
+		if (a->load)
+			done = load_image(packed.image, packed.size);
+		else
+			done = a->dry_run || output_write(a->output, packed.image, packed.size);
+		if (done && !a->quiet)
+			summarize(&packed, where);
+		packed_free(&packed);
+	} else {
+		warnx("nothing was packed");
+	}
+	free(path);
+	return done;
+}
+
+static int run(int argc, char **argv, const struct argp *argp, bool load)
+{
 	struct display display = { .bar = isatty(STDERR_FILENO) };
 	struct arguments a = {
 		.pack = {
@@ -292,36 +377,53 @@ int cmd_pack(int argc, char **argv)
 			.context = &display,
 			.n_hosts = 1,
 		},
+		.load = load,
 		.hosts = calloc(1, sizeof(*a.hosts)),
 	};
-	struct packed packed;
-	char *path = NULL;
 	bool done;
 
 	if (!a.hosts)
 		err(EXIT_FAILURE, "out of memory");
 	a.hosts[0].name = "";
-	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	argp_parse(argp, argc, argv, 0, NULL, &a);
 	if (a.list)
 		return list(a.list);
-	a.pack.hosts = a.hosts;
-	if (!a.pack.name) {
-		path = realpath(a.hosts[0].dir, NULL);
-		a.pack.name = path ? basename(path) : "site";
-	}
-	if (display.bar && !a.quiet)
-		a.pack.progress = progress;
-	done = pack_site(&a.pack, &packed);
-	clear(&display);
-	if (!done) {
-		warnx("nothing was packed");
-		return EXIT_FAILURE;
-	}
-	done = a.dry_run || output_write(a.output, packed.image, packed.size);
-	if (done && !a.quiet)
-		summarize(&packed, a.dry_run ? NULL : a.output);
-	packed_free(&packed);
+	if (load && !is_folder(a.hosts[0].dir))
+		done = load_file(a.hosts[0].dir);
+	else
+		done = pack(&a, &display);
 	free(a.hosts);
-	free(path);
 	return done ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int cmd_pack(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse, "DIR", doc, NULL, NULL, NULL };
+
+	return run(argc, argv, &argp, false);
+}
+
+int cmd_load(int argc, char **argv)
+{
+	/* The same but for where the result goes */
+	static const struct argp_option load_options[] = {
+		{ "host", OPT_HOST, "NAME=DIR", 0, "a further host and its folder; can be repeated",
+		  0 },
+		{ "name", OPT_NAME, "NAME", 0, "name of the site (default: that of the folder)",
+		  0 },
+		{ "clean-urls", OPT_CLEAN_URLS, NULL, 0, "/about shows about.html, too", 0 },
+		{ "encodings", OPT_ENCODINGS, "LIST", 0, "compress to these", 0 },
+		{ "level", 'l', "N", 0, "compression from 1 (quick) to 11 (small); default 9", 0 },
+		{ "jobs", 'j', "N", 0, "threads (default: one for each processor)", 0 },
+		{ "mime-types", OPT_MIME_TYPES, "FILE", 0,
+		  "media types (default: " PACK_MIME_TYPES ")", 0 },
+		{ "quiet", 'q', NULL, 0, "no summary, no progress", 0 },
+		{ 0 },
+	};
+	static const char load_doc[] =
+		"Serve a site image, or a folder, from now on.\vRequests that are being answered get their reply from the site that they began with; none fails. If anything is wrong with the new site, the old one stays. Options are for folders; khttpctl pack --help explains them.";
+	static const struct argp argp = { load_options, parse, "FILE|DIR", load_doc,
+					  NULL,		NULL,  NULL };
+
+	return run(argc, argv, &argp, true);
 }

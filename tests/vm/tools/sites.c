@@ -153,8 +153,8 @@ static int make(const char *file, char letter, size_t n)
 			err(2, "memory");
 		memset(p, letter, len);
 		snprintf(etag, sizeof(etag), "ETag: \"%c%zu\"\r\n", letter, i);
-		image_entry(img, 0,
-			    (struct khttpd_str){ entries[i].path, strlen(entries[i].path) }, i);
+		image_entry(img, 0, (struct khttpd_str){ entries[i].path, strlen(entries[i].path) },
+			    i);
 		image_variant(img, KHTTPD_IDENTITY,
 			      (struct khttpd_str[4]){ KHTTPD_STR("Content-Type: text/plain\r\n"),
 						      { "", 0 },
