@@ -219,6 +219,42 @@ static void change_number(u8 *image, size_t size, u64 *seed)
 	}
 }
 
+/*
+ * A table moves to the end of the image, where a reader that goes past it leaves the image. Returns
+ * the image's new size, or the old one if there is no room.
+ */
+static size_t move_table(u8 *data, size_t image_len, size_t size, size_t most, u64 *seed)
+{
+	static const struct {
+		size_t at; /* in the header: where it lies */
+		size_t n; /* likewise: its records */
+		size_t record;
+	} tables[] = {
+		{ offsetof(struct khttpd_image_header, hosts),
+		  offsetof(struct khttpd_image_header, n_hosts), sizeof(struct khttpd_image_host) },
+		{ offsetof(struct khttpd_image_header, entries),
+		  offsetof(struct khttpd_image_header, n_entries),
+		  sizeof(struct khttpd_image_entry) },
+		{ offsetof(struct khttpd_image_header, variants),
+		  offsetof(struct khttpd_image_header, n_variants),
+		  sizeof(struct khttpd_image_variant) },
+		{ offsetof(struct khttpd_image_header, rules),
+		  offsetof(struct khttpd_image_header, n_rules), sizeof(struct khttpd_image_rule) },
+	};
+	u32 i = random_next(seed) % (sizeof(tables) / sizeof(*tables));
+	u64 from = get32(data + tables[i].at), to = (image_len + 7) / 8 * 8;
+	u64 len = (u64)get32(data + tables[i].n) * tables[i].record;
+	size_t added = to + len - image_len;
+
+	if (from + len > image_len || len > most || size + added > most)
+		return image_len;
+	memmove(data + to + len, data + image_len, size - image_len);
+	memset(data + image_len, 0, to - image_len);
+	memmove(data + to, data + from, len);
+	put32(data + tables[i].at, to);
+	return image_len + added;
+}
+
 /* Entries whose paths lie in the image get the hash that they should have. */
 static void fix_hashes(u8 *image, size_t size)
 {
@@ -273,6 +309,11 @@ size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t most, unsigned int 
 			break;
 		n = HEADER + random_next(&seed) % (image_len - HEADER);
 		LLVMFuzzerMutate(data + n, image_len - n, image_len - n);
+		break;
+	case 4:
+		n = move_table(data, image_len, size, most, &seed);
+		size += n - image_len;
+		image_len = n;
 		break;
 	default:
 		for (n = 1 + random_next(&seed) % 3; n; n--)
