@@ -45,8 +45,9 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 int __real_open(const char *name, int flags, ...);
 int __wrap_open(const char *name, int flags, mode_t mode);
 
-static const char *grows; /* a file that grows when something is read */
-static int grow_times;
+static const char *changes; /* a file that changes when something is read */
+static int change_times;
+static bool grows; /* by growing */
 static bool read_fails;
 
 ssize_t __wrap_read(int fd, void *buf, size_t n)
@@ -57,9 +58,9 @@ ssize_t __wrap_read(int fd, void *buf, size_t n)
 		errno = EIO;
 		return -1;
 	}
-	if (grow_times > 0) {
-		grow_times--;
-		out = __real_open(grows, O_WRONLY | O_APPEND);
+	if (change_times > 0) {
+		change_times--;
+		out = __real_open(changes, grows ? O_WRONLY | O_APPEND : O_WRONLY);
 		assert_true(out >= 0 && write(out, "+", 1) == 1);
 		close(out);
 	}
@@ -918,14 +919,23 @@ static void a_file_that_changes_is_read_once_more(void **state)
 	s.options.jobs = 1;
 	sandbox_text(&s, "site/log", "line");
 	strcpy(name, sandbox_name(&s, "site/log"));
-	grows = name;
-	grow_times = 1;
+	changes = name;
+	grows = true;
+	change_times = 1;
 	sandbox_must_pack(&s);
 	sandbox_expect_body(&s, "/log", "", 200, "line+", 5);
-	grow_times = 1000;
+	change_times = 1000;
 	sandbox_must_fail(&s, "site/log: changes while it is read");
-	grow_times = 0;
+	change_times = 0;
 	sandbox_must_pack(&s);
+	/* In place: only its time tells */
+	sandbox_text(&s, "site/log", "line");
+	grows = false;
+	change_times = 1;
+	sandbox_must_pack(&s);
+	assert_int_equal(change_times, 0);
+	sandbox_expect_body(&s, "/log", "", 200, "+ine", 4);
+	assert_true((int64_t)le64_to_cpu(sandbox_entry(&s, "/log")->last_modified) > SANDBOX_TIME);
 }
 
 static void what_was_modified_in_the_future_was_modified_now(void **state)

@@ -265,6 +265,25 @@ static void summarize(const struct packed *p, const char *output)
 
 /* --- */
 
+/* Is the folder of @file in @dir? The next image would have this one in it. */
+static bool is_inside(const char *file, const char *dir)
+{
+	char *copy = strdup(file), *in, *root;
+	bool inside;
+	size_t len;
+
+	if (!copy)
+		err(EXIT_FAILURE, "out of memory");
+	in = realpath(dirname(copy), NULL);
+	root = realpath(dir, NULL);
+	len = root ? strlen(root) : 0;
+	inside = in && root && !strncmp(in, root, len) && (!in[len] || in[len] == '/' || len == 1);
+	free(copy);
+	free(in);
+	free(root);
+	return inside;
+}
+
 static unsigned int processors(void)
 {
 	cpu_set_t set;
@@ -338,6 +357,7 @@ static bool pack(struct arguments *a, struct display *display)
 	const char *where = a->load ? "loaded" : a->dry_run ? NULL : a->output;
 	struct packed packed;
 	char *path = NULL;
+	uint32_t i;
 	bool done;
 
 	a->pack.hosts = a->hosts;
