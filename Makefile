@@ -28,7 +28,7 @@ help:
 	@echo 'Single tests:'
 	@echo '  make unit         unit tests of the HTTP core, in user space with sanitizers'
 	@echo '  make fuzz         fuzz the HTTP core (fuzz-smoke: 30 s each)'
-	@echo '  make lint         formatting, checkpatch, shell scripts, sparse'
+	@echo '  make lint         formatting, checkpatch, shell scripts, sparse, cppcheck, clang-tidy'
 	@echo '  make bench        compare khttpd with nginx; writes tables to artifacts/'
 	@echo '  make bench-lookup count what a look-up costs in sites of 10 to a million pages'
 	@echo '  make setup        install and prepare what is missing for all of this'

@@ -132,6 +132,21 @@ static void two_digit_years_lie_at_most_50_years_ahead(void **state)
 	assert_int_equal(t, 2208988800LL);
 }
 
+/* What the two digits mean is then open, but it must be a year with four digits. */
+static void a_clock_that_is_far_off_does_no_harm(void **state)
+{
+	char date[KHTTPD_DATE_LEN];
+	s64 t;
+
+	(void)state;
+	assert_true(parse("Tuesday, 01-Jan-75 00:00:00 GMT", 31, INT64_MAX, &t));
+	khttpd_date_format(date, t);
+	assert_memory_equal(date + 5, "01 Jan 9975", 11);
+	assert_true(parse("Tuesday, 01-Jan-75 00:00:00 GMT", 31, INT64_MIN, &t));
+	khttpd_date_format(date, t);
+	assert_memory_equal(date + 5, "01 Jan 0075", 11);
+}
+
 static void invalid_dates_are_refused(void **state)
 {
 	static const char *const texts[] = {
@@ -268,6 +283,7 @@ int main(void)
 		cmocka_unit_test(the_three_forms_of_the_rfc_are_the_same_moment),
 		cmocka_unit_test(leap_years_follow_the_gregorian_rule),
 		cmocka_unit_test(two_digit_years_lie_at_most_50_years_ahead),
+		cmocka_unit_test(a_clock_that_is_far_off_does_no_harm),
 		cmocka_unit_test(invalid_dates_are_refused),
 		cmocka_unit_test(no_part_of_a_date_is_a_date),
 		cmocka_unit_test(separators_and_digits_must_be_what_they_are),
