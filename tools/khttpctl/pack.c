@@ -361,6 +361,13 @@ static bool pack(struct arguments *a, struct display *display)
 	bool done;
 
 	a->pack.hosts = a->hosts;
+	for (i = 0; a->output && i < a->pack.n_hosts; i++) {
+		if (!is_inside(a->output, a->hosts[i].dir))
+			continue;
+		warnx("%s: it would become part of the site; write it outside of %s", a->output,
+		      a->hosts[i].dir);
+		return false;
+	}
 	if (!a->pack.name) {
 		path = realpath(a->hosts[0].dir, NULL);
 		a->pack.name = path ? basename(path) : "site";
