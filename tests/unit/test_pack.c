@@ -642,6 +642,8 @@ static void a_sibling_with_another_content_is_a_file_like_others(void **state)
 	size_t i;
 
 	(void)state;
+	/* What ASan fills memory with: a decoder that does not get so far would seem to */
+	text[3999] = '\xbe';
 	sandbox_text(&s, "site/a.html", text);
 	for (i = 0; i < 3; i++) {
 		snprintf(path, sizeof(path), "site/a.html%s", coding_endings[codings[i]]);
@@ -1013,9 +1015,9 @@ static void the_same_input_gives_the_same_bytes(void **state)
 	int i;
 
 	(void)state;
-	for (i = 0; i < 60; i++) {
+	for (i = 0; i < 30; i++) {
 		snprintf(path, sizeof(path), "site/%d/f%d.html", i % 7, i);
-		sandbox_put(&s, path, text, i * 500);
+		sandbox_put(&s, path, text, i * 1000);
 	}
 	sandbox_text(&s, "site/1/index.html", "x");
 	sandbox_text(&s, "site/_redirects", "/a /b\n/c/* /d/:splat\n");
@@ -1051,14 +1053,14 @@ static void many_files_are_found_again(void **state)
 
 	(void)state;
 	s.options.codings = 0;
-	for (i = 0; i < 5000; i++) {
+	for (i = 0; i < 2000; i++) {
 		snprintf(path, sizeof(path), "site/%d/%d.txt", i % 50, i);
 		snprintf(text, sizeof(text), "this is %d", i);
 		sandbox_text(&s, path, text);
 	}
 	sandbox_must_pack(&s);
-	assert_int_equal(s.packed.entries, 5000);
-	for (i = 0; i < 5000; i++) {
+	assert_int_equal(s.packed.entries, 2000);
+	for (i = 0; i < 2000; i++) {
 		snprintf(path, sizeof(path), "/%d/%d.txt", i % 50, i);
 		snprintf(text, sizeof(text), "this is %d", i);
 		sandbox_expect_body(&s, path, "", 200, text, strlen(text));
