@@ -531,6 +531,7 @@ static void what_does_not_gain_enough_is_not_coded(void **state)
 	/* Most of it goes, but less than 64 bytes do */
 	memset(data, 'x', 500);
 	sandbox_put(&s, "site/short.txt", data, 64);
+	sandbox_put(&s, "site/short2.txt", data, 68);
 	sandbox_put(&s, "site/long.txt", data, 200);
 	sandbox_put(&s, "site/picture.png", text, 12000);
 	sandbox_put(&s, "site/font.woff2", text, 12000);
@@ -542,6 +543,7 @@ static void what_does_not_gain_enough_is_not_coded(void **state)
 	assert_int_equal(n_variants("/little.txt"), 1);
 	assert_int_equal(n_variants("/enough.txt"), 4);
 	assert_int_equal(n_variants("/short.txt"), 1);
+	assert_int_equal(n_variants("/short2.txt"), 1);
 	assert_int_equal(n_variants("/long.txt"), 4);
 	assert_int_equal(n_variants("/picture.png"), 1);
 	assert_int_equal(n_variants("/font.woff2"), 1);
