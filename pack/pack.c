@@ -353,7 +353,7 @@ static void process_orphans(struct packer *p, struct coder *coder, const struct 
 	}
 }
 
-/* Uses the file beside @f that has this coding of it; if it cannot be used it is a file like others. */
+/* Uses the file beside @f that has this coding of it; else that one is a file like others. */
 static bool use_sibling(struct packer *p, struct coder *coder, struct file *f,
 			enum khttpd_coding coding, const struct source_content *plain)
 {
