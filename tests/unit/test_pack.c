@@ -475,7 +475,7 @@ static void text_is_coded_smallest_first_and_decodes_to_itself(void **state)
 	char *text = prose(20000), fields[128];
 	const struct khttpd_image_variant *v;
 	struct exchange x;
-	u32 i, j, last = 0;
+	u32 i, j, last;
 
 	(void)state;
 	sandbox_text(&s, "site/a.html", text);
@@ -1011,7 +1011,7 @@ static void further_hosts_have_folders_of_their_own(void **state)
 
 static void the_same_input_gives_the_same_bytes(void **state)
 {
-	char *text = prose(30000), path[64], other[100];
+	char *text = prose(30000), path[64], other[100], third[100];
 	struct packed first;
 	uint8_t digest[16];
 	int i;
@@ -1025,17 +1025,20 @@ static void the_same_input_gives_the_same_bytes(void **state)
 	sandbox_text(&s, "site/_redirects", "/a /b\n/c/* /d/:splat\n");
 	sandbox_text(&s, "site/_headers", "/*\n X-A: b\n");
 	sandbox_text(&s, "other/a", "a");
+	sandbox_put(&s, "other/large", text, 20000);
+	sandbox_put(&s, "third/large", text, 25000);
 	snprintf(other, sizeof(other), "%s/other", s.dir);
+	snprintf(third, sizeof(third), "%s/third", s.dir);
 	s.hosts[1] = (struct pack_host){ "b.example", other };
-	s.hosts[2] = (struct pack_host){ "a.example", other };
+	s.hosts[2] = (struct pack_host){ "a.example", third };
 	s.options.n_hosts = 3;
 	s.options.jobs = 1;
 	sandbox_must_pack(&s);
 	first = s.packed;
 	memset(&s.packed, 0, sizeof(s.packed));
 	s.options.jobs = 8;
-	s.hosts[1].name = "a.example";
-	s.hosts[2].name = "b.example";
+	s.hosts[1] = (struct pack_host){ "a.example", third };
+	s.hosts[2] = (struct pack_host){ "b.example", other };
 	sandbox_must_pack(&s);
 	assert_int_equal(first.size, s.packed.size);
 	assert_memory_equal(first.image, s.packed.image, first.size);
