@@ -379,6 +379,7 @@ static void headers_are_added_where_the_path_matches(void **state)
 		"/dir/\nX-Dir: only the folder\n"
 		"/img/*.jpg\n  Cache-Control: max-age=60\n"
 		"/img/:file\n  X-File: <:file> :none\n"
+		"/dir/:file\n  X-In-Dir: :file\n"
 		"/*/sub/:x\n  X-Two: :splat,:x\n"
 		"/caf%C3%A9\n  X-Coffee: yes\n");
 	sandbox_must_pack(&s);
@@ -388,6 +389,8 @@ static void headers_are_added_where_the_path_matches(void **state)
 	field("/", "X-Page", NULL);
 	field("/dir/", "X-Dir", "only the folder");
 	field("/dir/index.html", "X-Dir", NULL);
+	field("/dir/index.html", "X-In-Dir", "index.html");
+	field("/dir/", "X-In-Dir", NULL); /* a placeholder is not empty */
 	field("/img/a.jpg", "Cache-Control", "max-age=60");
 	field("/img/sub/b.jpg", "Cache-Control", "max-age=60");
 	field("/img/a.jpg", "X-File", "<a.jpg> :none");
