@@ -414,16 +414,15 @@ static void conn_describe(const struct khttpd_conn *c, struct khttpd_conn_info *
 	const struct sock *sk = c->sock->sk;
 
 	info->family = sk->sk_family;
+	info->address.s6_addr32[0] = sk->sk_daddr;
 #if IS_ENABLED(CONFIG_IPV6)
-	if (sk->sk_family == AF_INET6) {
+	if (sk->sk_family == AF_INET6)
 		info->address = sk->sk_v6_daddr;
-		if (ipv6_addr_v4mapped(&info->address)) {
-			info->family = AF_INET;
-			info->address.s6_addr32[0] = info->address.s6_addr32[3];
-		}
-	} else
+	if (sk->sk_family == AF_INET6 && ipv6_addr_v4mapped(&info->address)) {
+		info->family = AF_INET;
+		info->address.s6_addr32[0] = info->address.s6_addr32[3];
+	}
 #endif
-		info->address.s6_addr32[0] = sk->sk_daddr;
 	info->port = ntohs(sk->sk_dport);
 	info->phase = c->phase;
 	info->age_ms = jiffies_to_msecs(jiffies - c->began);

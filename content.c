@@ -19,7 +19,7 @@
 
 #include "core/builtin.h"
 
-#define READ_SIZE (1U << 20) /* read of a file between two looks at signals */
+#define READ_SIZE 1048576 /* bytes read of a file between two looks at signals */
 
 static void content_free(struct khttpd_content *content)
 {

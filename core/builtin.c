@@ -51,7 +51,6 @@ struct builtin {
 	le32 buckets[2];
 	struct khttpd_image_entry entries[BUILTIN_MAX_ENTRIES];
 	struct khttpd_image_variant variants[BUILTIN_MAX_ENTRIES];
-	char text[];
 };
 
 /* Where the next text goes. */

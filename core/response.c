@@ -189,27 +189,14 @@ static bool write_reply(const struct khttpd_site *site, const struct answer *a,
 	u64 len = 0;
 	char *p;
 
-	switch (a->status) {
-	case 404:
-		if (!a->variant)
-			goto text;
-		fields = khttpd_site_fields(site, a->variant, 0, 2);
-		goto content;
-	case 200:
-	case 206:
-		fields = khttpd_site_fields(site, a->variant, 0, 4);
-content:
+	if (a->variant && (a->status == 200 || a->status == 206 || a->status == 404)) {
+		fields = khttpd_site_fields(site, a->variant, 0, a->status == 404 ? 2 : 4);
 		len = a->len;
 		if (len)
 			body = site->image + le32_to_cpu(a->variant->body.at) + a->first;
-		break;
-	case 304:
+	} else if (a->variant && a->status == 304) {
 		fields = khttpd_site_fields(site, a->variant, 1, 3);
-		break;
-	case 204:
-		break;
-	default:
-text:
+	} else if (a->status != 204) {
 		body = (const u8 *)status->text.p;
 		len = status->text.len;
 	}
@@ -668,7 +655,7 @@ static bool decide(const struct khttpd_site *site, const struct khttpd_request *
 	u32 host;
 
 	if (req->error) {
-		a->status = req->error;
+		a->status = req->error >= 400 ? req->error : 500;
 		return true;
 	}
 	if (req->method != KHTTPD_GET && req->method != KHTTPD_HEAD) {

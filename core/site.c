@@ -439,7 +439,7 @@ static bool check_bucket(struct check *c, u32 i, u32 *next_entry, u32 *next_vari
 }
 
 /* Check the escapes of a pattern (@captures counts them) or target (@captures limits them). */
-static bool check_escapes(struct khttpd_str s, bool pattern, u32 *captures)
+static bool check_escapes(struct khttpd_str s, bool pattern, u32 captures)
 {
 	u32 i, n = 0;
 	u8 c;
@@ -451,7 +451,7 @@ static bool check_escapes(struct khttpd_str s, bool pattern, u32 *captures)
 			return false;
 		c = s.p[i];
 		if (!pattern) {
-			if (c >= *captures)
+			if (c >= captures)
 				return false;
 			continue;
 		}
@@ -460,7 +460,7 @@ static bool check_escapes(struct khttpd_str s, bool pattern, u32 *captures)
 		if (++n > KHTTPD_IMAGE_MAX_CAPTURES)
 			return false;
 	}
-	return !pattern || n == *captures;
+	return !pattern || n == captures;
 }
 
 /*
@@ -497,9 +497,9 @@ static bool check_rule(struct check *c, const struct khttpd_image_rule *r)
 		return refuse(c, "a text of a rule is out of range");
 	pattern = khttpd_site_text(c->site, &r->pattern);
 	target = khttpd_site_text(c->site, &r->target);
-	if (!pattern.len || pattern.p[0] != '/' || !check_escapes(pattern, true, &captures))
+	if (!pattern.len || pattern.p[0] != '/' || !check_escapes(pattern, true, captures))
 		return refuse(c, "the pattern of a rule is malformed");
-	if (!target.len || !check_escapes(target, false, &captures) ||
+	if (!target.len || !check_escapes(target, false, captures) ||
 	    (!is_redirect(status) && target.p[0] != '/'))
 		return refuse(c, "the target of a rule is malformed");
 	if (!is_redirect(status))

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* _headers: a path, then "Name: value" or "! Name" lines, as Netlify and Cloudflare Pages have it. */
+/*
+ * _headers: a path, then "Name: value" or "! Name" lines, as Netlify and Cloudflare Pages have it.
+ */
 #include <stdio.h>
 
 #include "../core/text.h"
@@ -78,7 +80,9 @@ void fields_clear(struct fields *fields)
 		free(fields->list[--fields->n].value);
 }
 
-/* --- reading --- */
+/*
+ * --- reading ---
+ */
 
 /* Written by the packer, or between two neighbours on the way only; and what the server writes itself. */
 static bool is_refused(const char *name)

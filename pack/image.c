@@ -225,7 +225,8 @@ void image_variant(struct image *img, enum khttpd_coding coding, const struct kh
 	GROW(img->variants, img->n_variants, img->cap_variants);
 	v = &img->variants[img->n_variants++];
 	*v = (struct variant){ .coding = coding, .body = body };
-	v->head = keep(img, start, khttpd_ready_start(start, img->bodies[body].len));
+	i = khttpd_ready_start(start, img->bodies[body].len);
+	v->head = keep(img, start, i);
 	for (i = 0; i < 4; i++) {
 		v->group[i] = img->n_text - v->head;
 		keep(img, groups[i].p, groups[i].len);

@@ -22,7 +22,8 @@ void image_free(struct image *img);
  * @img: the image
  * @name: in lower case; kept by the image
  *
- * Return: what to call it in the other functions; the default host is 0. The same name again gives the same.
+ * Return: what to call it in the other functions; the default host is 0. The same name again
+ * gives the same.
  */
 uint32_t image_host(struct image *img, const char *name);
 
@@ -63,7 +64,10 @@ void image_variant(struct image *img, enum khttpd_coding coding, const struct kh
 void image_redirect(struct image *img, uint32_t host, struct khttpd_str path, uint16_t status,
 		    struct khttpd_str location);
 
-/* image_rule() - a rule, tried after those that the host has; the texts are as they lie in the image */
+/*
+ * image_rule() - a rule, tried after those that the host has; the texts are as they lie in the
+ * image
+ */
 void image_rule(struct image *img, uint32_t host, uint16_t status, struct khttpd_str pattern,
 		struct khttpd_str target);
 

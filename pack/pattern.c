@@ -154,7 +154,9 @@ void pattern_free(struct pattern *pattern)
 	pattern->text = NULL;
 }
 
-/* What is left of a pattern against what is left of a path. There is one splat: no deep recursion. */
+/*
+ * What is left of a pattern against what is left of a path. There is one splat: no deep recursion.
+ */
 static bool match(const char *p, const char *p_end, const char *s, const char *end,
 		  struct khttpd_str *capture)
 {

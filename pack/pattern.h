@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* Patterns of paths, and texts that use what a pattern captured: the grammar of _redirects and _headers. */
+/*
+ * Patterns of paths, and texts that use what a pattern captured: the grammar of _redirects and
+ * _headers.
+ */
 #ifndef KHTTPD_PACK_PATTERN_H
 #define KHTTPD_PACK_PATTERN_H
 

@@ -129,7 +129,7 @@ static void run(const char *file)
 			errx(1, "%s: no 200 for %s", file, buf);
 	}
 	CALLGRIND_STOP_INSTRUMENTATION;
-	printf("%u %u %u %u\n", site.n_entries, (u32)(st.st_size >> 10), longest, LOOKUPS);
+	printf("%u %u %u %u\n", site.n_entries, (u32)(st.st_size >> 10), longest, (u32)LOOKUPS);
 	munmap(image, st.st_size);
 }
 

@@ -16,6 +16,7 @@
 
 #include "../../pack/coding.h"
 #include "../../pack/image.h"
+#include "../../pack/source.h"
 #include "../../tools/khttpctl/khttpctl.h"
 #include "sandbox.h"
 
@@ -44,6 +45,10 @@ long __real_syscall(long number, ...);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
 int __real_open(const char *name, int flags, ...);
 int __wrap_open(const char *name, int flags, mode_t mode);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to);
 
 static const char *changes; /* a file that changes when something is read */
 static int change_times;
@@ -87,6 +92,22 @@ int __wrap_open(const char *name, int flags, mode_t mode)
 		return -1;
 	}
 	return __real_open(name, flags, mode);
+}
+
+static int signal_in_fsync, signal_in_rename;
+
+int __wrap_fsync(int fd)
+{
+	if (signal_in_fsync)
+		raise(signal_in_fsync);
+	return __real_fsync(fd);
+}
+
+int __wrap_rename(const char *from, const char *to)
+{
+	if (signal_in_rename)
+		raise(signal_in_rename);
+	return __real_rename(from, to);
 }
 
 /* --- helpers -------------------------------------------------------------------------------- */
@@ -850,6 +871,31 @@ static void without_openat2_no_link_is_followed(void **state)
 	sandbox_must_pack(&s);
 }
 
+static void what_became_a_link_after_it_was_found_is_refused(void **state)
+{
+	struct report r = { .options = &s.options, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct source_content content;
+	struct source_root root;
+	int i;
+
+	(void)state;
+	sandbox_text(&s, "secret/a", "secret");
+	sandbox_text(&s, "site/a", "a");
+	link_to("../secret/a", "site/file");
+	link_to("../secret", "site/folder");
+	for (i = 0; i < 2; i++) {
+		no_openat2 = i;
+		assert_true(source_open(&root, s.hosts[0].dir, &r));
+		assert_true(source_read(&root, "a", &content, &r));
+		free(content.data);
+		assert_false(source_read(&root, "file", &content, &r));
+		assert_false(source_read(&root, "folder/a", &content, &r));
+		assert_false(source_read(&root, "../secret/a", &content, &r));
+		source_close(&root);
+	}
+	no_openat2 = false;
+}
+
 static void special_files_are_left_out(void **state)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -1170,36 +1216,27 @@ static void an_image_is_written_as_a_whole_or_not_at_all(void **state)
 	assert_int_equal(in_child(write_it), 1 << 8);
 }
 
-/* Stops until the test is ready to send the signal. */
-static int write_and_die(void)
-{
-	raise(SIGSTOP);
-	return write_it();
-}
-
 static void a_signal_leaves_nothing_behind(void **state)
 {
-	int status, i, delay;
-	pid_t pid;
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+	size_t i;
+	int late;
 
 	(void)state;
-	sandbox_text(&s, "out/out.img", "old");
 	strcpy(out_name, sandbox_name(&s, "out/out.img"));
-	for (i = 0; i < 20; i++) {
-		no_tmpfile = i & 1;
-		sandbox_text(&s, "out/out.img", "old");
-		pid = fork();
-		if (!pid)
-			_exit(write_and_die());
-		assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
-		kill(pid, SIGCONT);
-		for (delay = 0; delay < i * 4000; delay++)
-			__asm__ volatile("");
-		kill(pid, SIGTERM);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_int_equal(names_in("out"), 1);
+	for (i = 0; i < 3; i++) {
+		for (late = 0; late < 4; late++) {
+			sandbox_text(&s, "out/out.img", "old");
+			no_tmpfile = late & 1;
+			signal_in_fsync = late & 2 ? 0 : signals[i];
+			signal_in_rename = late & 2 ? signals[i] : 0;
+			/* As wait() has it: killed by this signal */
+			assert_int_equal(in_child(write_it), signals[i]);
+			check_output(3);
+		}
 	}
 	no_tmpfile = false;
+	signal_in_fsync = signal_in_rename = 0;
 }
 
 static int inspect_it(void)
@@ -1267,6 +1304,7 @@ int main(void)
 		TEST(links_that_leave_are_refused),
 		TEST(a_site_may_be_given_by_a_link),
 		TEST(without_openat2_no_link_is_followed),
+		TEST(what_became_a_link_after_it_was_found_is_refused),
 		TEST(special_files_are_left_out),
 		TEST(what_cannot_be_read_is_an_error),
 		TEST(the_folder_must_be_one),

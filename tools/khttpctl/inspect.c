@@ -249,7 +249,10 @@ static json_t *json_bytes(struct khttpd_str s)
 
 	if (json)
 		return json;
-	/* A field value that is not UTF-8: its bytes as ISO 8859-1, which they were in HTTP's first years */
+	/*
+	 * A field value that is not UTF-8: its bytes as ISO 8859-1, which they were in HTTP's
+	 * first years
+	 */
 	latin = must(malloc(2 * (size_t)s.len + 1));
 	for (i = 0; i < s.len; i++) {
 		unsigned char c = s.p[i];

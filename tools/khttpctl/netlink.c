@@ -47,7 +47,7 @@ static int find_message(const struct nlattr *attr, void *data)
 	return MNL_CB_OK;
 }
 
-/* An error, or the acknowledgement; with the kernel's own words if it has any (extended ack). */
+/* An error, or the acknowledgment; with the kernel's own words if it has any (extended ack). */
 static int on_error(const struct nlmsghdr *nlh, void *data)
 {
 	const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);

@@ -105,7 +105,9 @@ static bool write_all(int fd, const char *data, uint64_t size)
 	return !fsync(fd);
 }
 
-/* So that the new name survives, too. Not all file systems can, and the file is whole either way. */
+/*
+ * So that the new name survives, too. Not all file systems can, and the file is whole either way.
+ */
 static void sync_dir(const char *dir)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -127,7 +129,8 @@ static bool write_in(const char *dir, const char *name, const void *data, uint64
 	done = write_all(fd, data, size);
 	if (done && !named) {
 		on_signals();
-		named = done = give_name(fd, dir);
+		done = give_name(fd, dir);
+		named = done;
 	}
 	done = done && !rename(temporary, name);
 	error = errno;

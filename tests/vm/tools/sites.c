@@ -2,7 +2,7 @@
 /*
  * Make and load site images faster than a command line could:
  *   sites make FILE LETTER [N]  an image with /, /small and /large, or the first N, of that letter
- *   sites show | conns | drop   state; peers of all connections, one a line; serve the built-in page
+ *   sites show | conns | drop   state; peers of all connections; serve the built-in page
  *   sites swap N FILE FILE...   the files in turn, N times in all
  *   sites broken N SEED FILE    N images that are FILE with something broken
  * The last two print what became of it as one line; status 1 if anything went wrong.
@@ -119,7 +119,10 @@ static int broken(struct module *m, long n, const char *file)
 			err(2, "memfd");
 		if (!module_ask(m, KHTTPD_CMD_SITE_LOAD, false, broken_fd, NULL, NULL))
 			continue;
-		/* What was broken is content, and with its checksum right it is content like any other */
+		/*
+		 * What was broken is content, and with its checksum right it is content like any
+		 * other
+		 */
 		taken++;
 		if (!module_ask(m, KHTTPD_CMD_SITE_LOAD, false, fd, NULL, NULL)) {
 			printf("the good image is refused: %s\n", last);
