@@ -84,7 +84,10 @@ void fields_clear(struct fields *fields)
  * --- reading ---
  */
 
-/* Written by the packer, or between two neighbours on the way only; and what the server writes itself. */
+/*
+ * Written by the packer, or between two neighbours on the way only; and what the server writes
+ * itself.
+ */
 static bool is_refused(const char *name)
 {
 	static const char *const names[] = {

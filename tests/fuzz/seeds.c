@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* Writes the fuzzers' first inputs, from the unit corpus, to FOLDER/request/ and response/ */
+/* Writes the fuzzers' first inputs, from the unit corpus and a few fields, to FOLDER/TARGET/ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +67,16 @@ int main(int argc, char **argv)
 		fputc(i & 0xff, f);
 		for (; step < corpus[i].steps + CORPUS_MAX_STEPS && step->bytes; step++)
 			fwrite(step->bytes, 1, step->len, f);
+		fclose(f);
+
+		/* parameters, a plain request and the case, as fuzz_connection.c reads them */
+		f = create(argv[1], "connection", corpus[i].name);
+		fwrite("\0\0\377\0\0"
+		       "\0\0\0\0\0"
+		       "\14",
+		       1, 11, f);
+		fputc(i >> 8, f);
+		fputc(i & 0xff, f);
 		fclose(f);
 	}
 	for (u32 i = 0; i < sizeof(responses) / sizeof(*responses); i++) {

@@ -7,8 +7,8 @@
 
 /*
  * Plans the reply to @req into a heap buffer of @size bytes; checks what must hold whoever wrote
- * the image: head well-formed, one Content-Length and that of the body, the body a slice of the image
- * or a text of core's, no other server in a local redirect. Returns whether it did fit.
+ * the image: head well-formed, one Content-Length and that of the body, the body a slice of the
+ * image or a text of core's, no other server in a local redirect. Returns whether it did fit.
  */
 bool probe_reply(const struct khttpd_site *site, const struct khttpd_request *req, size_t size);
 

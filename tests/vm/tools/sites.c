@@ -148,7 +148,7 @@ static int make(const char *file, char letter, size_t n)
 	void *p;
 
 	for (i = 0; i < n && i < sizeof(entries) / sizeof(*entries); i++) {
-		/* of different lengths, so that no reply can be half from one and half from another */
+		/* of different lengths: no reply can be half from one and half from another */
 		size_t len = entries[i].len + letter;
 
 		p = malloc(len);
