@@ -846,6 +846,31 @@ static void field_lines_have_4096_bytes(void **state)
 	}
 }
 
+/* A route has room for no more. */
+static void a_rule_has_at_most_16_placeholders(void **state)
+{
+	char pattern[1 + 2 * (KHTTPD_IMAGE_MAX_CAPTURES + 1)] = "/";
+	const char *why;
+
+	(void)state;
+	for (u32 i = 2; i < sizeof(pattern); i += 2)
+		pattern[i] = KHTTPD_RULE_SEGMENT;
+	for (u32 n = KHTTPD_IMAGE_MAX_CAPTURES; n <= KHTTPD_IMAGE_MAX_CAPTURES + 1; n++) {
+		struct image *img = image_new("rules");
+
+		image_rule(img, 0, 301, (struct khttpd_str){ pattern, 1 + 2 * n }, STR("/"));
+		free(spoilt.image);
+		spoilt.size = image_layout(img, &why);
+		spoilt.image = calloc(1, spoilt.size);
+		image_write(img, spoilt.image);
+		image_free(img);
+		if (n > KHTTPD_IMAGE_MAX_CAPTURES)
+			refused("the pattern of a rule is malformed");
+		else
+			assert_true(open_built(&spoilt, &why));
+	}
+}
+
 /* Whoever adds a refusal adds a test of it. */
 static void every_sentence_was_said(void **state)
 {
@@ -1711,6 +1736,7 @@ int main(void)
 		cmocka_unit_test(heads_and_bodies_are_checked),
 		cmocka_unit_test(rules_are_checked),
 		cmocka_unit_test(field_lines_have_4096_bytes),
+		cmocka_unit_test(a_rule_has_at_most_16_placeholders),
 		cmocka_unit_test(every_sentence_was_said),
 		cmocka_unit_test(a_cut_image_is_refused),
 		cmocka_unit_test(a_longer_image_is_refused),
