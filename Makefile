@@ -5,7 +5,7 @@ PORT ?= 8081
 KERNELS ?= 6.1 6.12 sid
 
 .DELETE_ON_ERROR:
-.PHONY: all module help setup run check check-debug check-kcsan unit fuzz fuzz-smoke lint bench load unload clean
+.PHONY: all module help setup run check check-debug check-kcsan unit fuzz fuzz-smoke lint coverage bench load unload clean
 
 all: module
 
@@ -29,6 +29,7 @@ help:
 	@echo '  make unit         unit tests of the HTTP core, in user space with sanitizers'
 	@echo '  make fuzz         fuzz the HTTP core (fuzz-smoke: 30 s each)'
 	@echo '  make lint         formatting, checkpatch, shell scripts, sparse, cppcheck, clang-tidy'
+	@echo '  make coverage     the lines that unit tests and machines on the debug kernel run: build/coverage/index.html'
 	@echo '  make bench        compare khttpd with nginx; writes tables to artifacts/'
 	@echo '  make bench-lookup count what a look-up costs in sites of 10 to a million pages'
 	@echo '  make setup        install and prepare what is missing for all of this'
@@ -71,6 +72,9 @@ check-debug check-kcsan: check-%:
 
 lint:
 	scripts/lint
+
+coverage:
+	@CASES="$(CASES)" scripts/coverage
 
 bench:
 	scripts/bench

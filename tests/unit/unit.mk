@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 # Unit tests of core/, with ASan and UBSan, built by each compiler of UNIT_CCS.
 UNIT_CCS ?= gcc clang
+# Where, and more options: scripts/coverage has other ones
+UNIT_BUILD := build/unit
+UNIT_MORE_CFLAGS :=
 UNIT_PARSER := $(or $(HTTP_PARSER_DIR),compat/http_parser)
 
 UNIT_TESTS := date corpus request response site pack pack_rules
@@ -12,34 +15,34 @@ UNIT_PACK := $(filter-out $(UNIT_CORE),$(wildcard pack/*.c)) tests/unit/sandbox.
 UNIT_PACK_LIBS := -ldeflate -lbrotlienc -lbrotlidec -lzstd -lpthread
 UNIT_KHTTPCTL := tools/khttpctl/output.c tools/khttpctl/inspect.c tools/khttpctl/image_file.c
 UNIT_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Werror -fno-omit-frame-pointer \
-	-fsanitize=address,undefined -fno-sanitize-recover=all
+	-fsanitize=address,undefined -fno-sanitize-recover=all $(UNIT_MORE_CFLAGS)
 UNIT_CPPFLAGS = -I. -Icore -I$(UNIT_PARSER) -D_GNU_SOURCE -DHTTP_PARSER_STRICT=1
 
-# $(call unit_rules,compiler): objects under build/unit/compiler/
+# $(call unit_rules,compiler): objects under $(UNIT_BUILD)/compiler/
 define unit_rules
-build/unit/$(1)/%.o: %.c $$(UNIT_HEADERS) tests/unit/unit.mk
+$(UNIT_BUILD)/$(1)/%.o: %.c $$(UNIT_HEADERS) tests/unit/unit.mk
 	@mkdir -p $$(@D)
 	$(1) $$(UNIT_CFLAGS) $$(UNIT_CPPFLAGS) -c -o $$@ $$<
 
 # not ours: its warnings are its own
-build/unit/$(1)/http_parser.o: $$(UNIT_PARSER)/http_parser.c tests/unit/unit.mk
+$(UNIT_BUILD)/$(1)/http_parser.o: $$(UNIT_PARSER)/http_parser.c tests/unit/unit.mk
 	@mkdir -p $$(@D)
 	$(1) $$(UNIT_CFLAGS) $$(UNIT_CPPFLAGS) -w -c -o $$@ $$<
 
-$$(UNIT_TESTS:%=build/unit/$(1)/test_%): build/unit/$(1)/test_%: \
-		build/unit/$(1)/tests/unit/test_%.o build/unit/$(1)/http_parser.o \
-		$$(addprefix build/unit/$(1)/,$$(UNIT_CORE:.c=.o) $$(UNIT_HELPERS:.c=.o))
+$$(UNIT_TESTS:%=$(UNIT_BUILD)/$(1)/test_%): $(UNIT_BUILD)/$(1)/test_%: \
+		$(UNIT_BUILD)/$(1)/tests/unit/test_%.o $(UNIT_BUILD)/$(1)/http_parser.o \
+		$$(addprefix $(UNIT_BUILD)/$(1)/,$$(UNIT_CORE:.c=.o) $$(UNIT_HELPERS:.c=.o))
 	$(1) $$(UNIT_CFLAGS) -o $$@ $$^ $$(UNIT_LIBS) -lcmocka
 
-build/unit/$(1)/test_pack build/unit/$(1)/test_pack_rules: \
-		$$(UNIT_PACK:%.c=build/unit/$(1)/%.o)
-build/unit/$(1)/test_pack: $$(UNIT_KHTTPCTL:%.c=build/unit/$(1)/%.o)
-build/unit/$(1)/test_pack: UNIT_LIBS := $$(UNIT_PACK_LIBS) -ljansson -Wl,--wrap=read,--wrap=syscall,--wrap=open,--wrap=fsync,--wrap=rename
-build/unit/$(1)/test_pack_rules: UNIT_LIBS := $$(UNIT_PACK_LIBS)
+$(UNIT_BUILD)/$(1)/test_pack $(UNIT_BUILD)/$(1)/test_pack_rules: \
+		$$(UNIT_PACK:%.c=$(UNIT_BUILD)/$(1)/%.o)
+$(UNIT_BUILD)/$(1)/test_pack: $$(UNIT_KHTTPCTL:%.c=$(UNIT_BUILD)/$(1)/%.o)
+$(UNIT_BUILD)/$(1)/test_pack: UNIT_LIBS := $$(UNIT_PACK_LIBS) -ljansson -Wl,--wrap=read,--wrap=syscall,--wrap=open,--wrap=fsync,--wrap=rename
+$(UNIT_BUILD)/$(1)/test_pack_rules: UNIT_LIBS := $$(UNIT_PACK_LIBS)
 endef
 $(foreach cc,$(UNIT_CCS),$(eval $(call unit_rules,$(cc))))
 
-UNIT_PROGRAMS := $(foreach cc,$(UNIT_CCS),$(UNIT_TESTS:%=build/unit/$(cc)/test_%))
+UNIT_PROGRAMS := $(foreach cc,$(UNIT_CCS),$(UNIT_TESTS:%=$(UNIT_BUILD)/$(cc)/test_%))
 
 .PHONY: unit
 unit: $(UNIT_PROGRAMS)
