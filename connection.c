@@ -403,6 +403,7 @@ void khttpd_conns_begin(struct khttpd_conns_cursor *cur, struct khttpd_server *s
 
 	cur->srv = srv;
 	cur->i = 0;
+	cur->began = jiffies;
 	cur->node.conn = NULL;
 	spin_lock(&shard->lock);
 	list_add(&cur->node.list, &shard->all);
@@ -441,7 +442,8 @@ bool khttpd_conns_next(struct khttpd_conns_cursor *cur, struct khttpd_conn_info 
 		if (!list_is_last(&cur->node.list, &shard->all)) {
 			next = list_next_entry(&cur->node, list);
 			list_move(&cur->node.list, &next->list);
-			if (!next->conn) /* somebody else's cursor */
+			/* Somebody else's cursor, or one that came later: the listing must end */
+			if (!next->conn || time_after(next->conn->began, cur->began))
 				continue;
 			conn_describe(next->conn, info);
 			spin_unlock(&shard->lock);

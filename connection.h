@@ -134,6 +134,7 @@ struct khttpd_conns_cursor {
 	struct khttpd_server *srv;
 	struct khttpd_conn_node node;
 	unsigned int i; /* shard */
+	unsigned long began; /* jiffies */
 };
 
 /**

@@ -85,6 +85,7 @@ static int read_all(struct file *file, u8 *to, u64 size, const char **why)
 	ssize_t n;
 
 	while (at < size) {
+		*why = "interrupted";
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		n = kernel_read(file, to + at, min_t(u64, size - at, READ_SIZE), &at);

@@ -126,7 +126,7 @@ static int put_state(struct sk_buff *skb)
 
 static int put_stats(struct sk_buff *skb)
 {
-	unsigned int id, status, cpu;
+	unsigned int id, i, cpu;
 	struct nlattr *nest;
 	u64 sum;
 
@@ -140,15 +140,14 @@ static int put_stats(struct sk_buff *skb)
 			return -EMSGSIZE;
 		nla_nest_end(skb, nest);
 	}
-	for (status = KHTTPD_STATUS_MIN; status <= KHTTPD_STATUS_MAX; status++) {
+	for (i = 0; i < KHTTPD_STATUSES; i++) {
 		sum = 0;
 		for_each_possible_cpu(cpu)
-			sum += READ_ONCE(
-				per_cpu(khttpd_stats, cpu).replies[status - KHTTPD_STATUS_MIN]);
+			sum += READ_ONCE(per_cpu(khttpd_stats, cpu).replies[i]);
 		if (!sum)
 			continue;
 		nest = nla_nest_start(skb, KHTTPD_A_REPLIES);
-		if (!nest || nla_put_u16(skb, KHTTPD_A_REPLIES_STATUS, status) ||
+		if (!nest || nla_put_u16(skb, KHTTPD_A_REPLIES_STATUS, khttpd_status_of_index(i)) ||
 		    nla_put_u64_64bit(skb, KHTTPD_A_REPLIES_VALUE, sum, KHTTPD_A_REPLIES_PAD))
 			return -EMSGSIZE;
 		nla_nest_end(skb, nest);

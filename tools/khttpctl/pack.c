@@ -301,26 +301,6 @@ static int list(const char *file)
 	return EXIT_SUCCESS;
 }
 
-/* Load a site image as it is. */
-static bool load_file(const char *name)
-{
-	struct khttpd_site site;
-	bool done;
-	int fd;
-
-	if (!image_load(name, &site)) /* a better message than the kernel's */
-		return false;
-	free((void *)site.image);
-	fd = open(name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		warn("%s", name);
-		return false;
-	}
-	done = module_load(fd);
-	close(fd);
-	return done;
-}
-
 /* Load a site image that is in memory. */
 static bool load_image(const void *image, uint64_t size)
 {
@@ -342,6 +322,19 @@ static bool load_image(const void *image, uint64_t size)
 		warn("the packed site in memory");
 	if (fd >= 0)
 		close(fd);
+	return done;
+}
+
+/* Load a site image as it is. The kernel gets it from memory: it reads it while others wait. */
+static bool load_file(const char *name)
+{
+	struct khttpd_site site;
+	bool done;
+
+	if (!image_load(name, &site)) /* a better message than the kernel's */
+		return false;
+	done = load_image(site.image, site.size);
+	free((void *)site.image);
 	return done;
 }
 

@@ -25,13 +25,14 @@ wrk -t 2 -c 64 -d $((3 * slow)) $url/large >/dev/null
 "$tools/sites" swap 20 "$work/b" "$work/a" >/dev/null
 sleep 1
 before=$(used_kb)
-swaps=$(times 1000 100)
-helper wrk -t 2 -c 64 -d 250 --timeout 60 -s "$here/cases/14-reload/check.lua" $url/ >"$work/wrk"
+swaps=200
+[ "${KHTTPD_FULL:-}" != 1 ] || swaps=1000
+helper wrk -t 2 -c 64 -d 380 --timeout 60 -s "$here/cases/14-reload/check.lua" $url/ >"$work/wrk"
 wrk=$helper
 sleep 1
 swapped=$("$tools/sites" swap "$swaps" "$work/b" "$work/a") || fail "$swapped"
 sleep 1
-kill -INT "$wrk"
+kill -INT "$wrk" || true
 wait "$wrk" || true
 result=$(grep '^replies=' "$work/wrk") || fail "wrk: $(cat "$work/wrk")"
 [[ $result == *' bad=0 '* && $result == *' errors=0' ]] || fail "$swapped: $result"
@@ -43,7 +44,8 @@ memory_is_back() { after=$(used_kb) && [ "$after" -lt $((before + 1024)) ]; }
 wait_for 20 memory_is_back || fail "$((after - before)) KiB more memory after $swaps swaps"
 ok "one image is in memory, and nothing of the others: $before KiB before, $after KiB after"
 
-n=$(times 10000 500)
+n=500
+[ "${KHTTPD_FULL:-}" != 1 ] || n=10000
 "$tools/sites" make "$work/few" A 2
 broken=$("$tools/sites" broken "$n" 7 "$work/few") || fail "$broken"
 [ "$(fetch $url/small)" = "$(printf 'A%.0s' {1..77})" ] || fail "another site is served: $(fetch $url/small)"
@@ -70,7 +72,8 @@ for command in conns drop "swap 1 $work/b"; do
 done
 for command in show conns drop "swap 1 $work/b"; do
 	# shellcheck disable=SC2086
-	refused 'another network namespace' unshare -n "$tools/sites" $command
+	# The reason why a dump cannot begin does not reach user space on 6.1
+	refused 'another network namespace\|not allowed' unshare -n "$tools/sites" $command
 done
 ok "others see state and counters only, other namespaces nothing"
 
