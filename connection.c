@@ -963,14 +963,6 @@ static void conn_fail(struct conn_rx *rx, u16 status)
 	conn_answer(rx, req);
 }
 
-/* Has the peer acknowledged nothing for the time-out of @phase? Socket locked. */
-static bool conn_stands_still(const struct khttpd_conn *c, enum conn_phase phase)
-{
-	unsigned long limit = msecs_to_jiffies(conn_timeout_ms(phase));
-
-	return tcp_sk(c->sock->sk)->snd_una == c->una && !time_before(jiffies, c->una_at + limit);
-}
-
 /*
  * Time is up in a phase that needs nothing from us. Start it anew while the peer still takes
  * what it was sent; give the peer up when that has stood still for the send time-out, or for the
@@ -979,11 +971,13 @@ static bool conn_stands_still(const struct khttpd_conn *c, enum conn_phase phase
 static enum conn_next conn_expire(struct khttpd_conn *c)
 {
 	struct sock *sk = c->sock->sk;
+	unsigned long limit;
 
 	if (conn_all_acked(sk) && c->phase != CONN_SEND &&
 	    (c->phase != CONN_LINGER || tcp_sk(sk)->snd_una == c->una))
 		return conn_discard(c);
-	if (conn_stands_still(c, c->last ? CONN_LINGER : CONN_SEND))
+	limit = msecs_to_jiffies(conn_timeout_ms(c->last ? CONN_LINGER : CONN_SEND));
+	if (tcp_sk(sk)->snd_una == c->una && !time_before(jiffies, c->una_at + limit))
 		return CONN_ABORT;
 	conn_enter(c, c->phase, true);
 	return CONN_WAIT;
@@ -1011,9 +1005,6 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 			return next;
 		verdict = CONN_STAY;
 	}
-	/* Somebody else needs the place of one that is idle for us, and takes nothing. */
-	if (verdict == CONN_SHED && !conn_all_acked(sk) && conn_stands_still(c, CONN_LINGER))
-		return CONN_ABORT;
 	rx.c = c;
 	rx.limits.max_head = READ_ONCE(khttpd_params.max_head);
 	rx.limits.max_target = READ_ONCE(khttpd_params.max_target);
