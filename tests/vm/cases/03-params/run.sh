@@ -62,11 +62,12 @@ unload
 ok "a second insmod does not disturb the first"
 
 modinfo -p "$ko" >"$work/modinfo"
-for p in port bind backlog shards debug_large first_byte_timeout_ms header_timeout_ms idle_timeout_ms send_timeout_ms \
-	linger_timeout_ms max_conns max_conns_per_ip max_requests max_head max_target max_body max_site_bytes; do
+all=(port bind backlog shards site debug_large first_byte_timeout_ms header_timeout_ms idle_timeout_ms send_timeout_ms \
+	linger_timeout_ms max_conns max_conns_per_ip max_requests max_head max_target max_body max_site_bytes)
+for p in "${all[@]}"; do
 	grep -qE "^$p:.{15,}" "$work/modinfo" || fail "modinfo -p has no text for $p: $(cat "$work/modinfo")"
 done
-[ "$(wc -l <"$work/modinfo")" = 17 ] || fail "modinfo -p does not show 17 parameters: $(cat "$work/modinfo")"
+[ "$(wc -l <"$work/modinfo")" = ${#all[@]} ] || fail "modinfo -p does not show ${#all[@]} parameters: $(cat "$work/modinfo")"
 ok "modinfo -p explains every parameter"
 
 load idle_timeout_ms=1234 max_conns=77
