@@ -9,11 +9,11 @@ served=0 slowest=0
 for ((i = 1; i <= cycles; i++)); do
 	target=/ large=0
 	[ $((i % 5)) != 0 ] || target=/large.bin large=1500000 # page references in flight
-	load debug_large=$large
+	load debug_large=$large linger_timeout_ms=600000 send_timeout_ms=600000
 	helper wrk -t 2 -c 200 -d $((5 * slow)) "$url$target" >"$work/wrk" 2>&1
 	wrk=$helper
 	sleep "0.$((15 + i * 7 % 20))"
-	unload 5000
+	unload
 	[ $unload_ms -le $slowest ] || slowest=$unload_ms
 	kill -INT "$wrk"
 	wait "$wrk" || true

@@ -48,7 +48,7 @@ insmod_fails() {
 			seen=$(failed_calls)
 			[ "$seen" = $n ] || fail "insmod succeeded although call $((n + 1)) of $seen to $function returned $value"
 			ip netns exec kf curl -sf -o /dev/null --max-time 20 "$url/" || fail "not served after $function did not fail"
-			unload 20000
+			unload
 			nothing_left "rmmod"
 			break
 		fi
@@ -85,7 +85,7 @@ failing __sock_create -97 0 1 insmod
 ip netns exec kf insmod "$ko" port=$port shards=1 || fail "no fall-back to IPv4"
 [ "$(failed_calls)" = 2 ] || fail "not two calls of __sock_create"
 ip netns exec kf curl -sf -o /dev/null --max-time 20 "http://127.0.0.1:$port/" || fail "not served over IPv4 alone"
-unload 20000
+unload
 nothing_left "IPv4 alone"
 ok "where IPv6 sockets cannot be had, IPv4 is served"
 
@@ -106,7 +106,7 @@ serves || fail "the waiting accept"
 wait_for 10 eval '[ -z "$(threads)" ]' || fail "the thread goes on although its listener was shut"
 failed_calls >/dev/null
 [ "$(new_dmesg | grep -c 'khttpd: .*shut down from outside')" = 1 ] || fail "no line says that a shard ended"
-unload 20000
+unload
 ok "accept that fails with EINVAL ends its thread with one line, and the module unloads"
 ns_del end
 [ ${#bad[@]} = 0 ] || { printf '# %s\n' "${bad[@]}"; fail "an error is not explained in one line"; }
@@ -114,5 +114,5 @@ ok "each failed insmod says why in one line"
 mark_dmesg
 load
 serves || fail "not served in the end"
-unload 20000
+unload
 check_dmesg
