@@ -410,9 +410,10 @@ void khttpd_conns_begin(struct khttpd_conns_cursor *cur, struct khttpd_server *s
 	spin_unlock(&shard->lock);
 }
 
-static void conn_describe(const struct khttpd_conn *c, struct khttpd_conn_info *info)
+static void conn_describe(struct khttpd_conn *c, void *arg)
 {
 	const struct sock *sk = c->sock->sk;
+	struct khttpd_conn_info *info = arg;
 
 	info->family = sk->sk_family;
 	info->address.s6_addr32[0] = sk->sk_daddr;
@@ -432,7 +433,9 @@ static void conn_describe(const struct khttpd_conn *c, struct khttpd_conn_info *
 	info->bytes = READ_ONCE(c->bytes);
 }
 
-bool khttpd_conns_next(struct khttpd_conns_cursor *cur, struct khttpd_conn_info *info)
+/* Call @look for the next connection, if there is one, with the lock of its shard held. */
+static bool conns_next(struct khttpd_conns_cursor *cur,
+		       void (*look)(struct khttpd_conn *c, void *arg), void *arg)
 {
 	struct khttpd_shard *shard = &cur->srv->shard[cur->i];
 	struct khttpd_conn_node *next;
@@ -445,7 +448,7 @@ bool khttpd_conns_next(struct khttpd_conns_cursor *cur, struct khttpd_conn_info 
 			/* Somebody else's cursor, or one that came later: the listing must end */
 			if (!next->conn || time_after(next->conn->began, cur->began))
 				continue;
-			conn_describe(next->conn, info);
+			look(next->conn, arg);
 			spin_unlock(&shard->lock);
 			return true;
 		}
@@ -459,6 +462,27 @@ bool khttpd_conns_next(struct khttpd_conns_cursor *cur, struct khttpd_conn_info 
 		spin_lock(&shard->lock);
 		list_add(&cur->node.list, &shard->all);
 	}
+}
+
+bool khttpd_conns_next(struct khttpd_conns_cursor *cur, struct khttpd_conn_info *info)
+{
+	return conns_next(cur, conn_describe, info);
+}
+
+static void conn_cut(struct khttpd_conn *c, void *arg)
+{
+	if (c->phase == CONN_SEND)
+		conn_kick(c); /* conn_run() looks where its reply comes from */
+}
+
+void khttpd_conns_cut(struct khttpd_server *srv)
+{
+	struct khttpd_conns_cursor cur;
+
+	khttpd_conns_begin(&cur, srv);
+	while (conns_next(&cur, conn_cut, NULL))
+		cond_resched();
+	khttpd_conns_end(&cur);
 }
 
 void khttpd_conns_end(struct khttpd_conns_cursor *cur)
@@ -998,11 +1022,15 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 		return CONN_CLOSE;
 	if (READ_ONCE(c->shard->stopping))
 		return conn_discard(c);
+	if (c->tx && c->tx->content && khttpd_content_outdated(c->tx->content))
+		return CONN_ABORT;
 	if (verdict == CONN_EXPIRED &&
 	    (c->phase >= CONN_SEND || (c->phase == CONN_IDLE && !conn_all_acked(sk)))) {
 		next = conn_expire(c);
-		if (next != CONN_WAIT)
+		if (next != CONN_WAIT) {
+			khttpd_count(KHTTPD_STAT_TIMEOUT_FIRST + c->phase, 1);
 			return next;
+		}
 		verdict = CONN_STAY;
 	}
 	rx.c = c;
@@ -1031,8 +1059,11 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 		}
 		if (c->closing)
 			return conn_linger(c);
-		if (rx.stop == CONN_RX_ALL)
+		if (rx.stop == CONN_RX_ALL) {
+			if (verdict == CONN_EXPIRED && !rx.planned)
+				khttpd_count(KHTTPD_STAT_TIMEOUT_FIRST + c->phase, 1);
 			return conn_settle(&rx);
+		}
 		if (!budget--) {
 			conn_await(&rx);
 			return CONN_AGAIN;
@@ -1071,10 +1102,6 @@ static void conn_io(struct work_struct *work)
 	lock_sock(sk);
 	next = conn_run(c);
 	release_sock(sk);
-	/* A verdict that still stands ended the connection: entering a phase voids it */
-	if (next >= CONN_CLOSE && READ_ONCE(c->verdict) == CONN_EXPIRED &&
-	    !READ_ONCE(c->shard->stopping))
-		khttpd_count(KHTTPD_STAT_TIMEOUT_FIRST + c->phase, 1);
 	switch (next) {
 	case CONN_WAIT:
 		conn_trim(c);

@@ -184,4 +184,12 @@ bool khttpd_conns_next(struct khttpd_conns_cursor *cur, struct khttpd_conn_info 
  */
 void khttpd_conns_end(struct khttpd_conns_cursor *cur);
 
+/**
+ * khttpd_conns_cut() - end connections whose reply comes from an image that is outdated
+ * @srv: the server; must stay meanwhile
+ *
+ * They close in their own work. Context: process, may sleep.
+ */
+void khttpd_conns_cut(struct khttpd_server *srv);
+
 #endif

@@ -34,7 +34,7 @@ static void content_release_work(struct work_struct *work)
 	struct khttpd_contents *owner = content->owner;
 
 	content_free(content);
-	/* @owner stays: khttpd_contents_end() waits, and then the workqueue is destroyed. */
+	/* @owner stays: khttpd_contents_end() waits, and then destroys the workqueue. */
 	if (atomic_dec_and_test(&owner->n))
 		wake_up(&owner->gone);
 }
@@ -148,24 +148,30 @@ void khttpd_content_drop(struct khttpd_content *content)
 static void content_publish(struct khttpd_contents *contents, struct khttpd_content *content)
 {
 	content->owner = contents;
+	content->number = contents->swaps;
 	content->since = ktime_get_real_seconds();
 	atomic_inc(&contents->n);
 	rcu_assign_pointer(contents->current_content, content);
 }
 
-void khttpd_contents_init(struct khttpd_contents *contents, struct workqueue_struct *wq,
-			  struct khttpd_content *first)
+int khttpd_contents_init(struct khttpd_contents *contents, struct khttpd_content *first)
 {
-	contents->wq = wq;
+	contents->wq = alloc_workqueue("khttpd_free", WQ_UNBOUND, 1);
+	if (!contents->wq)
+		return -ENOMEM;
+	contents->swaps = 0;
 	atomic_set(&contents->n, 0);
 	init_waitqueue_head(&contents->gone);
 	content_publish(contents, first);
+	return 0;
 }
 
 void khttpd_content_swap(struct khttpd_contents *contents, struct khttpd_content *content)
 {
 	struct khttpd_content *old = rcu_dereference_protected(contents->current_content, true);
 
+	old->retired = jiffies;
+	WRITE_ONCE(contents->swaps, contents->swaps + 1);
 	content_publish(contents, content);
 	synchronize_rcu();
 	percpu_ref_kill(&old->users);
@@ -178,4 +184,5 @@ void khttpd_contents_end(struct khttpd_contents *contents)
 	RCU_INIT_POINTER(contents->current_content, NULL);
 	percpu_ref_kill(&last->users);
 	wait_event(contents->gone, !atomic_read(&contents->n));
+	destroy_workqueue(contents->wq);
 }

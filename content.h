@@ -3,6 +3,7 @@
 #ifndef KHTTPD_CONTENT_H
 #define KHTTPD_CONTENT_H
 
+#include <linux/jiffies.h>
 #include <linux/percpu-refcount.h>
 #include <linux/rcupdate.h>
 #include <linux/types.h>
@@ -13,6 +14,11 @@
 
 struct file;
 struct khttpd_contents;
+
+/* Replies from an image that was replaced are cut when this many more were replaced after it, ... */
+#define KHTTPD_RETIRED_MAX 4
+/* ... and it is so long ago: slow peers keep no more than that in memory */
+#define KHTTPD_RETIRED_MS 10000
 
 /**
  * struct khttpd_content - an image in kernel memory
@@ -27,6 +33,8 @@ struct khttpd_content {
 	s64 since;
 	bool builtin;
 	struct khttpd_contents *owner;
+	unsigned int number; /* of the swap that brought it */
+	unsigned long retired; /* jiffies of the swap that replaced it */
 	void *image;
 	struct percpu_ref users; /* batches of replies; and one for being served */
 	struct work_struct release;
@@ -35,12 +43,14 @@ struct khttpd_content {
 /**
  * struct khttpd_contents - the images of one server
  * @current_content: what new replies are planned from; never NULL while the server runs
- * @wq: where images are freed
+ * @swaps: times that it changed
+ * @wq: where images are freed: a large one takes a while, and keeps no CPU's other works waiting
  * @n: images in memory, of this server
  * @gone: woken when @n reaches 0
  */
 struct khttpd_contents {
 	struct khttpd_content __rcu *current_content;
+	unsigned int swaps;
 	struct workqueue_struct *wq;
 	atomic_t n;
 	wait_queue_head_t gone;
@@ -75,18 +85,20 @@ void khttpd_content_drop(struct khttpd_content *content);
 /**
  * khttpd_contents_init() - begin to serve
  * @contents: to be filled in
- * @wq: where images are freed; must outlive khttpd_contents_end()
- * @first: what is served; owned from now on
+ * @first: what is served; owned from now on if this succeeds
+ *
+ * Context: process, may sleep.
+ * Return: 0 or -ENOMEM.
  */
-void khttpd_contents_init(struct khttpd_contents *contents, struct workqueue_struct *wq,
-			  struct khttpd_content *first);
+int khttpd_contents_init(struct khttpd_contents *contents, struct khttpd_content *first);
 
 /**
  * khttpd_content_swap() - serve something else from now on
  * @contents: of the server
  * @content: what is served; owned from now on
  *
- * Replies that were planned from the old image are sent from it; the last one frees it.
+ * Replies that were planned from the old image are sent from it; the last one frees it. See
+ * khttpd_content_outdated() for those that take too long.
  *
  * Context: process, may sleep; one caller at a time.
  */
@@ -111,6 +123,17 @@ static inline struct khttpd_content *khttpd_content_get(struct khttpd_contents *
 	percpu_ref_get(&content->users);
 	rcu_read_unlock();
 	return content;
+}
+
+/*
+ * Must a reply from this image be cut? False for what is served. Any context, with a reference.
+ *
+ * @retired was written before the first of many swaps after it, each of which waited for RCU.
+ */
+static inline bool khttpd_content_outdated(const struct khttpd_content *content)
+{
+	return READ_ONCE(content->owner->swaps) - content->number > KHTTPD_RETIRED_MAX &&
+	       time_after(jiffies, content->retired + msecs_to_jiffies(KHTTPD_RETIRED_MS));
 }
 
 static inline void khttpd_content_put(struct khttpd_content *content)

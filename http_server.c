@@ -230,7 +230,8 @@ struct khttpd_server *khttpd_server_start(const struct khttpd_config *config)
 	srv->wq = alloc_workqueue("khttpd", COMPAT_WQ_PERCPU, 0);
 	if (!srv->wq)
 		goto destroy_caches;
-	khttpd_contents_init(&srv->contents, srv->wq, config->content);
+	if (khttpd_contents_init(&srv->contents, config->content))
+		goto destroy_wq;
 	err = server_listen(srv, config);
 	if (err) {
 		khttpd_server_stop(srv);
@@ -238,6 +239,8 @@ struct khttpd_server *khttpd_server_start(const struct khttpd_config *config)
 	}
 	return srv;
 
+destroy_wq:
+	destroy_workqueue(srv->wq);
 destroy_caches:
 	khttpd_conn_caches_destroy();
 destroy_peers:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# timeout: 200
+# timeout: 400
 # Replies arrive although packets are lost, also those that outlive the module.
 set -euo pipefail
 # shellcheck source=tests/vm/lib.sh

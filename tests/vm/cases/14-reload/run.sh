@@ -1,6 +1,6 @@
 #!/bin/bash
 # mem: 768
-# timeout: 400
+# timeout: 450
 # The site is swapped again and again under load: no request fails, none gets bytes of two sites, no memory is lost.
 set -euo pipefail
 # shellcheck source=tests/vm/lib.sh
@@ -43,6 +43,35 @@ wait_for 10 one_image || fail "$(images) images are in memory"
 memory_is_back() { after=$(used_kb) && [ "$after" -lt $((before + 1024)) ]; }
 wait_for 20 memory_is_back || fail "$((after - before)) KiB more memory after $swaps swaps"
 ok "one image is in memory, and nothing of the others: $before KiB before, $after KiB after"
+
+# Six images have a reader each when the next swap comes. The bounds are KHTTPD_RETIRED_MAX and _MS
+mkfifo "$work/go"
+exec 9<>"$work/go"
+helper python3 -B "$here/cases/14-reload/slow.py" "$port" <"$work/go" >"$work/slow" 9>&-
+slow_readers=$helper
+# Less than a reply, so that a reader's connection does not go on to the next image
+wmem=$(cat /proc/sys/net/ipv4/tcp_wmem)
+echo 4096 16384 65536 >/proc/sys/net/ipv4/tcp_wmem
+asked() { [ "$(grep -c asked "$work/slow")" = "$1" ]; }
+images_are() { [ "$(images)" = "$1" ]; }
+for i in 1 2 3 4 5 6; do
+	echo -n x >&9
+	wait_for $((10 * slow)) asked $i || fail "reader $i does not begin"
+	sleep "$((slow / 4)).5" # until TCP takes no more
+	"$tools/sites" swap 1 "$work/b" >/dev/null
+done
+wait_for 10 images_are 7 || fail "$(images) images are in memory: slow readers have lost theirs"
+sleep 11
+images_are 7 || fail "$(images) images are in memory: slow readers have lost theirs"
+"$tools/sites" swap 1 "$work/b" >/dev/null
+wait_for 10 images_are 4 || fail "$(images) images are in memory: slow readers keep them"
+sleep 0.5
+exec 9>&-
+wait "$slow_readers" || fail "slow readers: $(cat "$work/slow")"
+[ "$(tail -n 1 "$work/slow")" = 'cut=3 of 6' ] || fail "slow readers: $(tail -n 1 "$work/slow")"
+wait_for 10 one_image || fail "$(images) images are in memory"
+echo "$wmem" >/proc/sys/net/ipv4/tcp_wmem
+ok "slow readers keep four images in memory, not any number"
 
 n=500
 [ "${KHTTPD_FULL:-}" != 1 ] || n=10000
@@ -96,7 +125,7 @@ ok "3000 connections are listed, each once"
 fetch $url/ | grep -q 'built-in page' || fail "the built-in page is not back"
 ok "drop: the built-in page"
 if insmod "$ko" port=1 site=/nonexistent 2>/dev/null; then fail "insmod twice"; fi
-unload 5000
+unload
 head -c 1000 "$work/a" >"$work/short"
 for bad in /nonexistent /dev/null "$work" "$work/short" /etc/passwd; do
 	if insmod "$ko" port=$port site="$bad" 2>/dev/null; then fail "insmod site=$bad"; fi
