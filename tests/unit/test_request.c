@@ -605,6 +605,26 @@ static void trailers_of_max_head_after_long_extensions_are_read_past(void **stat
 	expect_one(&usual, &t, 0);
 }
 
+/* What surrounded the chunks of one body does not count against the next one. */
+static void overhead_of_chunks_starts_anew_with_each_body(void **state)
+{
+	struct khttpd_limits limits = { 256, 128, 60 };
+	struct text t = trailers_of(200), next = chunks_of(0, 0);
+	struct engine e;
+
+	(void)state;
+	add(&t, next.p, next.len);
+	free(next.p);
+	adds(&t, "5;");
+	fill(&t, 'x', 250);
+	adds(&t, "\r\nhello\r\n0\r\n\r\n");
+	run(&e, &limits, &t);
+	assert_int_equal(e.n_events, 2);
+	assert_int_equal(e.events[0].req.error, 0);
+	assert_int_equal(e.events[1].req.error, 0);
+	engine_free(&e);
+}
+
 static void trailers_over_max_head_are_431(void **state)
 {
 	struct text t = trailers_of(usual.max_head + 1);
@@ -858,6 +878,7 @@ int main(void)
 		cmocka_unit_test(endless_chunks_with_extensions_end),
 		cmocka_unit_test(trailers_of_max_head_are_read_past),
 		cmocka_unit_test(trailers_of_max_head_after_long_extensions_are_read_past),
+		cmocka_unit_test(overhead_of_chunks_starts_anew_with_each_body),
 		cmocka_unit_test(trailers_over_max_head_are_431),
 		cmocka_unit_test(an_incomplete_request_is_not_answered),
 		cmocka_unit_test(any_byte_of_a_request_can_be_wrong_without_harm),
