@@ -5,7 +5,7 @@ PORT ?= 8081
 KERNELS ?= 6.1 6.12 sid
 
 .DELETE_ON_ERROR:
-.PHONY: all module help setup run check check-debug check-kcsan unit fuzz fuzz-smoke lint coverage bench load unload clean
+.PHONY: all module help setup run check check-debug check-kcsan check-long unit fuzz fuzz-smoke lint coverage bench load unload clean
 
 all: module
 
@@ -15,8 +15,9 @@ help:
 	@echo '  make check        all tests: lint, unit, fuzz smoke, modules for $(KERNELS), virtual machines'
 	@echo '                    KERNELS="6.1" CASES="01-smoke" for a short selection; make -k to go on after a failure'
 	@echo '  make check-debug  the module on a kernel that checks memory, locks and life times (10 minutes to build it once)'
-	@echo '                    CASES= for other virtual machine tests; KHTTPD_DEBUG=0 leaves it out'
+	@echo '                    CASES= for other virtual machine tests, "0 1 2" for all; KHTTPD_DEBUG=0 leaves it out'
 	@echo '  make check-kcsan  the same on a kernel that looks for data races'
+	@echo '  make check-long   hours: $(LONG)'
 	@echo 'Build and use:'
 	@echo '  make              build ./khttpd.ko for the running kernel; for another one: KDIR=FOLDER'
 	@echo '  make KERNEL=6.1   build build/6.1/khttpd.ko for a prepared kernel: $(KERNELS)'
@@ -62,13 +63,27 @@ run:
 check:
 	@KERNELS="$(KERNELS)" CASES="$(CASES)" KEEP_GOING="$(findstring k,$(firstword -$(MAKEFLAGS)))" tests/run
 
-# What a slow kernel gets through in minutes; each case can be run there: CASES=
+# What a slow kernel gets through in minutes; each case can be run there: CASES=, all of them: CASES="0 1 2"
 DEBUG_CASES ?= 01-smoke 02-integration 04-unload-under-load 07-netns
-KCSAN_CASES ?= 01-smoke 02-integration 04-unload-under-load
+KCSAN_CASES ?= 01-smoke 02-integration 04-unload-under-load 14-reload 22-stress
 check-debug check-kcsan: check-%:
 	@if [ "$(KHTTPD_DEBUG)" = 0 ]; then echo '$@ is left out: KHTTPD_DEBUG=0'; else \
 		KERNELS=$* CASES="$(or $(CASES),$(if $(filter debug,$*),$(DEBUG_CASES),$(KCSAN_CASES)))" \
 		KEEP_GOING="$(findstring k,$(firstword -$(MAKEFLAGS)))" tests/run; fi
+
+# What takes too long for every change. Makefiles of single tests add theirs: LONG += TARGET
+LONG := check-debug-full check-kcsan fuzz-long
+.PHONY: $(LONG)
+check-long:
+	@tests/all $(LONG)
+
+# Every case, with the full counts of the stock 6.1 and more: hours
+check-debug-full:
+	@KHTTPD_FULL=1 $(MAKE) --no-print-directory -k check-debug CASES="0 1 2"
+
+# Half an hour for all fuzzers together
+fuzz-long:
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=1800
 
 lint:
 	scripts/lint
