@@ -15,7 +15,6 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
-#include <linux/vmalloc.h>
 
 #include "core/builtin.h"
 
@@ -24,7 +23,7 @@
 static void content_free(struct khttpd_content *content)
 {
 	percpu_ref_exit(&content->users);
-	vfree(content->image);
+	khttpd_pages_free(&content->image);
 	kfree(content);
 }
 
@@ -56,15 +55,14 @@ static struct khttpd_content *content_alloc(u64 size, const char **why)
 	if (!content)
 		return ERR_PTR(-ENOMEM);
 	INIT_WORK(&content->release, content_release_work);
-	content->image = __vmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
-	if (!content->image)
+	if (!khttpd_pages_alloc(&content->image, size))
 		goto free_content;
 	if (percpu_ref_init(&content->users, content_release, 0, GFP_KERNEL))
 		goto free_image;
 	return content;
 
 free_image:
-	vfree(content->image);
+	khttpd_pages_free(&content->image);
 free_content:
 	kfree(content);
 	return ERR_PTR(-ENOMEM);
@@ -73,7 +71,7 @@ free_content:
 static struct khttpd_content *content_open(struct khttpd_content *content, u64 size,
 					   const char **why)
 {
-	if (khttpd_site_open(&content->site, content->image, size, why))
+	if (khttpd_site_open(&content->site, content->image.data, size, why))
 		return content;
 	content_free(content);
 	return ERR_PTR(-EINVAL);
@@ -119,7 +117,7 @@ struct khttpd_content *khttpd_content_read(struct file *file, u64 max, const cha
 	content = content_alloc(size, why);
 	if (IS_ERR(content))
 		return content;
-	err = read_all(file, content->image, size, why);
+	err = read_all(file, content->image.data, size, why);
 	if (err) {
 		content_free(content);
 		return ERR_PTR(err);
@@ -134,7 +132,7 @@ struct khttpd_content *khttpd_content_builtin(u64 large_len, const char **why)
 
 	if (IS_ERR(content))
 		return content;
-	khttpd_builtin_write(content->image, large_len);
+	khttpd_builtin_write(content->image.data, large_len);
 	content->builtin = true;
 	return content_open(content, size, why);
 }

@@ -11,6 +11,7 @@
 #include <linux/workqueue.h>
 
 #include "core/site.h"
+#include "pages.h"
 
 struct file;
 struct khttpd_contents;
@@ -35,7 +36,7 @@ struct khttpd_content {
 	struct khttpd_contents *owner;
 	unsigned int number; /* of the swap that brought it */
 	unsigned long retired; /* jiffies of the swap that replaced it */
-	void *image;
+	struct khttpd_pages image;
 	struct percpu_ref users; /* batches of replies; and one for being served */
 	struct work_struct release;
 };

@@ -33,12 +33,21 @@
 #define COMPAT_WQ_PERCPU 0
 #endif
 
-#define COMPAT_SEND_PAGES 16 /* pages handed to TCP at a time */
+/* The page, single or the whole compound page, in which @data in the vmalloc area is. */
+static inline struct page *compat_page_of(const u8 *data, size_t *offset)
+{
+	struct page *page = vmalloc_to_page(data), *head = compound_head(page);
+
+	*offset = ((page_to_pfn(page) - page_to_pfn(head)) << PAGE_SHIFT) + offset_in_page(data);
+	return head;
+}
+
+#define COMPAT_SEND_PAGES 16 /* pages, single or compound, handed to TCP at a time */
 
 /**
- * compat_send_pages() - queue vmalloc memory on a TCP socket by page reference
+ * compat_send_pages() - queue memory of khttpd_pages_alloc() on a TCP socket by page reference
  * @sk: the socket, locked by the caller
- * @data: first byte, in the vmalloc area; its pages stay referenced until the peer has them
+ * @data: first byte; its pages stay referenced until the peer has them
  * @len: bytes; not 0
  * @flags: MSG_* for the send
  *
@@ -49,7 +58,8 @@
  */
 static inline int compat_send_pages(struct sock *sk, const u8 *data, u64 len, int flags)
 {
-	size_t offset = offset_in_page(data);
+	size_t offset, part;
+	struct page *page;
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 	struct bio_vec bvec[COMPAT_SEND_PAGES];
 	struct msghdr msg = { .msg_flags = flags | MSG_SPLICE_PAGES };
@@ -57,22 +67,21 @@ static inline int compat_send_pages(struct sock *sk, const u8 *data, u64 len, in
 	int n = 0;
 
 	while (n < COMPAT_SEND_PAGES && total < len) {
-		size_t part = min_t(u64, len - total, PAGE_SIZE - offset);
-
-		bvec_set_page(&bvec[n++], vmalloc_to_page(data + total), part, offset);
+		page = compat_page_of(data + total, &offset);
+		part = min_t(u64, len - total, page_size(page) - offset);
+		bvec_set_page(&bvec[n++], page, part, offset);
 		total += part;
-		offset = 0;
 	}
 	if (total < len)
 		msg.msg_flags |= MSG_MORE;
 	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvec, n, total);
 	return tcp_sendmsg_locked(sk, &msg, total);
 #else
-	size_t part = min_t(u64, len, PAGE_SIZE - offset);
-
+	page = compat_page_of(data, &offset);
+	part = min_t(u64, len, page_size(page) - offset);
 	if (part < len)
 		flags |= MSG_MORE | MSG_SENDPAGE_NOTLAST;
-	return kernel_sendpage_locked(sk, vmalloc_to_page(data), offset, part, flags);
+	return kernel_sendpage_locked(sk, page, offset, part, flags);
 #endif
 }
 
