@@ -1,9 +1,9 @@
 #!/bin/bash
 # The guest's half of scripts/bench: starts the engines, drives wrk, reports figures on standard output.
 # mem: 768
-# timeout: 1500
+# timeout: 3600
 #
-# usage: guest.sh PERIOD "ENGINES" "CASE:REPEATS..."
+# usage: guest.sh PERIOD "ENGINES" "CASE:REPEATS[:ENGINE,...]..."    without ENGINE: all of ENGINES
 # Records of fields with tabs between them; other lines are for people:
 #   fact NAME VALUE
 #   run ENGINE CASE REPEAT REQUESTS MICROSECONDS ERRORS
@@ -16,65 +16,100 @@ period=$1 engines=$2 cases=$3
 kt=/kt
 work=/run/bench
 www=$work/www
+nginx_small=10240 # bodies up to this size are read and written, larger ones sent by sendfile
 
 fail() { echo "bench: $*" >&2; exit 1; }
 record() { local IFS=$'\t'; echo "$*"; }
 
 # --- engines ---------------------------------------------------------------------------------------------
 # For each: start_NAME OBJECT, stop_NAME and url_NAME OBJECT, which says nothing if there is no such object.
-# OBJECT is "page" or the size of a large object. The tasks that work for an engine are named in scripts/bench.
+# OBJECT is "page", the size of a large object, or site/SIZE/NAME: a body of the packed site (tests/bench/make-site).
+# The tasks that work for an engine are named in scripts/bench.
 
-start_nginx() { nginx -p $work -c "$here/nginx.conf"; }
+start_nginx() {
+	nginx_conf=$here/nginx.conf
+	[[ $1 != site/* ]] || nginx_conf=$here/nginx-site.conf
+	nginx -p $work -c "$nginx_conf"
+}
 stop_nginx() {
-	nginx -p $work -c "$here/nginx.conf" -s quit 2>/dev/null
+	nginx -p $work -c "$nginx_conf" -s quit 2>/dev/null
 	while [ -e $work/nginx.pid ]; do sleep 0.1; done
 }
 url_nginx() {
+	local size port=8083
 	case $1 in
 	page) echo http://127.0.0.1:8083/p ;; # a name of one letter: nginx pays for each byte of it
+	site/*)
+		size=${1%/*} size=${size#site/}
+		[ "$size" -le "$nginx_small" ] || port=8084
+		[ ! -e "$kt/site/${1##*/}.br" ] || port=$((port + 2))
+		echo "http://127.0.0.1:$port/${1##*/}"
+		;;
 	*) echo "http://127.0.0.1:8084/$1" ;;
 	esac
 }
 
 start_khttpd() {
-	local large=
-	[ "$1" = page ] || large="debug_large=$1"
-	# shellcheck disable=SC2086
-	insmod $kt/khttpd.ko port=8081 $large
+	case $1 in
+	page) insmod $kt/khttpd.ko port=8081 ;;
+	site/*) insmod $kt/khttpd.ko port=8081 site=$kt/site.img ;;
+	*) insmod $kt/khttpd.ko port=8081 "debug_large=$1" ;;
+	esac
 }
 stop_khttpd() { rmmod khttpd; }
 url_khttpd() {
 	case $1 in
 	page) echo http://127.0.0.1:8081/ ;;
+	site/*) echo "http://127.0.0.1:8081/${1##*/}" ;;
 	*) echo http://127.0.0.1:8081/large.bin ;;
 	esac
 }
 
-start_floor() { insmod $kt/khttpd_floor.ko port=8082 body="$(stat -c %s $www/p)"; }
+start_floor() { insmod $kt/khttpd_floor.ko port=8082 body="$(size_of "$1")"; }
 stop_floor() { rmmod khttpd_floor; }
-url_floor() { [ "$1" != page ] || echo http://127.0.0.1:8082/; }
+url_floor() { echo http://127.0.0.1:8082/; }
 
 # --- cases -----------------------------------------------------------------------------------------------
 
-object_of() {
+object_of() { # case
 	case $1 in
 	large100k) echo 102400 ;;
 	large1m) echo 1048576 ;;
+	identity12) echo site/12/a ;;
+	identity1k) echo site/1024/b ;;
+	identity10k) echo site/10240/c ;;
+	identity100k) echo site/102400/d ;;
+	identity1m) echo site/1048576/e ;;
+	br12) echo site/12/f ;;
+	br1k) echo site/1024/g ;;
+	br10k) echo site/10240/h ;;
+	br100k) echo site/102400/i ;;
+	br1m) echo site/1048576/j ;;
 	*) echo page ;;
+	esac
+}
+
+size_of() { # object
+	case $1 in
+	page) stat -c %s $www/p ;;
+	site/*) cut -d/ -f2 <<<"$1" ;;
+	*) echo "$1" ;;
 	esac
 }
 
 wrk_of() { # case, URL: sets the array wrk
 	wrk=(wrk -t1 -c32 -d1s -s "$here/report.lua")
 	case $1 in
-	keepalive|large100k) ;;
+	keepalive|large100k|identity1*) ;;
+	br1*) wrk+=(-H 'Accept-Encoding: br') ;;
 	close) wrk+=(-H 'Connection: close') ;;
 	pipeline) wrk=(wrk -t1 -c32 -d1s -s "$here/pipeline.lua") ;;
 	c1) wrk=(wrk -t1 -c1 -d1s -s "$here/report.lua") ;;
 	c256) wrk=(wrk -t1 -c256 -d1s -s "$here/report.lua") ;;
-	large1m) wrk=(wrk -t1 -c8 -d2s -s "$here/report.lua") ;;
+	large1m) ;;
 	*) fail "no case named $1" ;;
 	esac
+	[[ $1 != *1m ]] || wrk[2]=-c8
 	wrk+=("$2")
 }
 
@@ -102,11 +137,22 @@ sample() { # engine, case
 }
 
 check() { # engine, case, URL: the right answer before any figure is believed
-	local want got
-	want=$(object_of "$2")
-	[ "$want" != page ] || want=$(stat -c %s $www/p)
-	got=$(curl -sS -m 10 -o /dev/null -w '%{http_code} %{size_download}' "$3") || fail "$1 does not answer $3"
+	local want got name fields=()
+	want=$(size_of "$(object_of "$2")")
+	[[ $2 != br1* ]] || fields=(-H 'Accept-Encoding: br')
+	got=$(curl -sS -m 10 "${fields[@]}" -D $work/head -o $work/body -w '%{http_code} %{size_download}' "$3") ||
+		fail "$1 does not answer $3"
 	[ "$got" = "200 $want" ] || fail "$1: $3 gave \"$got\" (status, bytes), not \"200 $want\""
+	[ "$1" != floor ] || return 0
+	name=$(object_of "$2")
+	case $2 in
+	identity1*) cmp -s $work/body "$kt/site/${name##*/}" || fail "$1: $3 gave other bytes" ;;
+	br1*)
+		cmp -s $work/body "$kt/site/${name##*/}.br" || fail "$1: $3 gave other bytes"
+		grep -qi '^content-encoding: br' $work/head || fail "$1: $3 does not say that it is brotli"
+		grep -qi '^vary: accept-encoding' $work/head || fail "$1: $3 does not say that it varies"
+		;;
+	esac
 }
 
 mkdir -p $www /var/log/nginx /var/lib/nginx
@@ -128,10 +174,12 @@ else
 fi
 record fact page_bytes "$(stat -c %s $www/p)"
 for size in 102400 1048576; do head -c $size /dev/urandom >$www/$size; done
+[ ! -d $kt/site ] || cp -r $kt/site $work/
 
 running=
 for case in $cases; do
-	repeats=${case#*:} case=${case%:*}
+	IFS=: read -r case repeats only <<<"$case"
+	only=${only:-${engines// /,}}
 	object=$(object_of "$case")
 	if [ "$object" != "$running" ]; then
 		[ -z "$running" ] || for e in $engines; do "stop_$e"; done
@@ -139,16 +187,11 @@ for case in $cases; do
 		sleep 1
 		running=$object
 	fi
-	for e in $engines; do
-		url=$("url_$e" "$object")
-		[ -z "$url" ] || check "$e" "$case" "$url"
-	done
+	for e in ${only//,/ }; do check "$e" "$case" "$("url_$e" "$object")"; done
 	# In turns, so that nothing that changes with time favours one of them
 	for ((i = 1; i <= repeats + 1; i++)); do
-		for e in $engines; do
-			url=$("url_$e" "$object")
-			[ -n "$url" ] || continue
-			wrk_of "$case" "$url"
+		for e in ${only//,/ }; do
+			wrk_of "$case" "$("url_$e" "$object")"
 			if [ $i -le "$repeats" ]; then run_wrk "$e" "$case" $i; else sample "$e" "$case"; fi
 		done
 	done

@@ -3,17 +3,21 @@
  * The floor of scripts/bench: what any in-kernel HTTP server must pay.
  *
  * Kernel TCP, one work item per connection and a constant reply, but no HTTP: a request is whatever
- * ends in an empty line, and only "Connection: close" is looked at. What khttpd costs above this is
- * what its features cost. Not a server to run anywhere: no time-outs, no limits.
+ * ends in an empty line, and only "Connection: close" is looked at. A large body is one compound
+ * page, sent by reference in one piece. What khttpd costs above this is what its features cost. Not
+ * a server to run anywhere: no time-outs, no limits.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/bvec.h>
 #include <linux/in.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/net.h>
 #include <linux/slab.h>
+#include <linux/uio.h>
+#include <linux/version.h>
 #include <linux/workqueue.h>
 #include <net/sock.h>
 #include <net/tcp.h>
@@ -21,8 +25,9 @@
 
 #define MAX_PENDING 64 /* requests read ahead of their replies */
 #define IO_BUDGET 128 /* steps of one work item before others get their turn */
-#define MAX_BODY 65536
+#define MAX_BODY (4 << 20) /* the largest compound page */
 #define MAX_HEAD 128
+#define PAGES_MIN 16384 /* bodies from this size on go by page reference */
 
 #ifndef HAVE_WQ_PERCPU
 #define WQ_PERCPU 0
@@ -34,11 +39,20 @@ MODULE_PARM_DESC(port, "TCP port on the loopback address (8082)");
 
 static uint body = 1024;
 module_param(body, uint, 0444);
-MODULE_PARM_DESC(body, "bytes of content in the reply, at most 65536 (1024)");
+MODULE_PARM_DESC(body, "bytes of content in the reply, at most 4194304 (1024)");
 
+/**
+ * struct floor_reply - head and body
+ * @data: the head and a small body
+ * @len: bytes there
+ * @page: a large body, or NULL
+ * @all: bytes of both
+ */
 struct floor_reply {
 	char *data;
 	u32 len;
+	struct page *page;
+	u32 all;
 };
 
 /**
@@ -191,6 +205,22 @@ static void conn_close(struct floor_conn *c)
 		wake_up(&floor_empty);
 }
 
+/* 6.1 knows MSG_SPLICE_PAGES, but copies. */
+static int conn_send_page(struct floor_conn *c, int flags)
+{
+	size_t at = c->sent - c->reply->len, n = c->reply->all - c->sent;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	struct msghdr msg = { .msg_flags = flags | MSG_SPLICE_PAGES };
+	struct bio_vec bvec;
+
+	bvec_set_page(&bvec, c->reply->page, n, at);
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, &bvec, 1, n);
+	return sock_sendmsg(c->sock, &msg);
+#else
+	return kernel_sendpage(c->sock, c->reply->page, at, n, flags);
+#endif
+}
+
 /* Returns 1 after progress, 0 to wait for a callback, negative to close. */
 static int conn_send(struct floor_conn *c)
 {
@@ -198,16 +228,22 @@ static int conn_send(struct floor_conn *c)
 	struct kvec vec;
 	int ret;
 
-	/* Together with what follows: the next reply, or the FIN */
+	/* Together with what follows: the body, the next reply, or the FIN */
 	if (c->pending || c->reply_last)
 		msg.msg_flags |= MSG_MORE;
-	vec.iov_base = c->reply->data + c->sent;
-	vec.iov_len = c->reply->len - c->sent;
-	ret = kernel_sendmsg(c->sock, &msg, &vec, 1, vec.iov_len);
+	if (c->sent >= c->reply->len) {
+		ret = conn_send_page(c, msg.msg_flags);
+	} else {
+		if (c->reply->page)
+			msg.msg_flags |= MSG_MORE;
+		vec.iov_base = c->reply->data + c->sent;
+		vec.iov_len = c->reply->len - c->sent;
+		ret = kernel_sendmsg(c->sock, &msg, &vec, 1, vec.iov_len);
+	}
 	if (ret < 0)
 		return ret == -EAGAIN ? 0 : ret;
 	c->sent += ret;
-	if (c->sent == c->reply->len)
+	if (c->sent == c->reply->all)
 		c->reply = NULL;
 	return 1;
 }
@@ -303,20 +339,35 @@ static int floor_accept(void *unused)
 
 static int reply_make(struct floor_reply *r, const char *connection)
 {
-	r->data = kvmalloc(MAX_HEAD + body, GFP_KERNEL);
+	r->data = kmalloc(MAX_HEAD + PAGES_MIN, GFP_KERNEL);
 	if (!r->data)
 		return -ENOMEM;
 	r->len = scnprintf(r->data, MAX_HEAD, "HTTP/1.1 200 OK\r\nContent-Length: %u\r\n%s\r\n",
 			   body, connection);
-	memset(r->data + r->len, 'x', body);
-	r->len += body;
+	r->all = r->len + body;
+	if (body < PAGES_MIN) {
+		memset(r->data + r->len, 'x', body);
+		r->len += body;
+		return 0;
+	}
+	r->page = alloc_pages(GFP_KERNEL | __GFP_COMP, get_order(body));
+	if (!r->page)
+		return -ENOMEM;
+	memset(page_address(r->page), 'x', body);
 	return 0;
+}
+
+static void reply_free(struct floor_reply *r)
+{
+	kfree(r->data);
+	if (r->page)
+		put_page(r->page);
 }
 
 static void replies_free(void)
 {
-	kvfree(reply_keep.data);
-	kvfree(reply_close.data);
+	reply_free(&reply_keep);
+	reply_free(&reply_close);
 }
 
 static int floor_listen(void)
