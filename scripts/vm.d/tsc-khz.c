@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * The rate of this machine's time stamp counter in kHz, which an emulated machine's counter has too.
+ * The rate of this machine's time stamp counter in kHz, which an emulated machine's has too.
  *
- * When the machine is busy, a guest that measures it against its own emulated timers finds far too little, and its
- * clock then runs many times too fast. Here both are read one right after the other, so that only their distance
- * counts, not how long a sleep took.
+ * When the machine is busy, a guest that measures it against its own emulated timers finds far
+ * too little, and its clock then runs many times too fast. Here both are read one right after the
+ * other, so that only their distance counts, not how long a sleep took.
  */
-#include <stdint.h>
 #include <stdio.h>
 #include <time.h>
 #include <x86intrin.h>
 
-static uint64_t now_ns(void)
+static unsigned long long now_ns(void)
 {
 	struct timespec t;
 
@@ -20,12 +19,12 @@ static uint64_t now_ns(void)
 }
 
 /* Both clocks at one moment: of some attempts the one that nothing came in between. */
-static void read_both(uint64_t *ns, uint64_t *ticks)
+static void read_both(unsigned long long *ns, unsigned long long *ticks)
 {
-	uint64_t best = UINT64_MAX;
+	unsigned long long best = ~0ULL;
 
 	for (int i = 0; i < 20; i++) {
-		uint64_t before = __rdtsc(), t = now_ns(), after = __rdtsc();
+		unsigned long long before = __rdtsc(), t = now_ns(), after = __rdtsc();
 
 		if (after - before < best) {
 			best = after - before;
@@ -38,7 +37,7 @@ static void read_both(uint64_t *ns, uint64_t *ticks)
 int main(void)
 {
 	const struct timespec pause = { .tv_nsec = 30000000 };
-	uint64_t ns[2], ticks[2];
+	unsigned long long ns[2], ticks[2];
 
 	read_both(&ns[0], &ticks[0]);
 	nanosleep(&pause, NULL);
