@@ -72,6 +72,7 @@ def variants(c, host, path):
 
 
 def test_pages_are_the_files_with_their_fields():
+    tags = {}
     with Client() as c:
         for host, path in pages():
             file = host.pages[path]
@@ -88,6 +89,7 @@ def test_pages_are_the_files_with_their_fields():
                 got = {k: v for k, v in reply.fields.items() if k not in ("date", "server", "etag")}
                 assert got == want
                 assert re.fullmatch(r'"[!#-~]+"', reply["etag"])
+                assert tags.setdefault(reply["etag"], reply.body) == reply.body, "two contents share an entity tag"
                 head = c.ask("HEAD", url(path), accept(coding or "identity"), **to(host))
                 assert {**head.fields, "date": 0} == {**reply.fields, "date": 0}
             assert len({r["etag"] for r in found.values()}) == len(found), "codings share an entity tag"
