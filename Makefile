@@ -31,6 +31,7 @@ help:
 	@echo '  make fuzz         fuzz the HTTP core (fuzz-smoke: 30 s each)'
 	@echo '  make lint         formatting, checkpatch, shell scripts, sparse, cppcheck, clang-tidy'
 	@echo '  make coverage     the lines that unit tests and machines on the debug kernel run: build/coverage/index.html'
+	@echo '  make check-browser  Chromium visits the sample site; artifacts/browser.png shows it'
 	@echo '  make bench        compare khttpd with nginx; writes tables to artifacts/'
 	@echo '  make bench-site   the same with bodies of a packed site, 12 B to 1 MB, plain and brotli'
 	@echo '  make bench-lookup count what a look-up costs in sites of 10 to a million pages'
@@ -106,6 +107,8 @@ bench-site:
 -include tests/bench/lookup.mk
 # vm-tools: programs for the virtual machines
 -include tests/vm/tools.mk
+# check-browser
+-include tests/browser/browser.mk
 
 clean:
 	rm -rf build khttpd.ko

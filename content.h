@@ -16,7 +16,7 @@
 struct file;
 struct khttpd_contents;
 
-/* Replies from an image that was replaced are cut when this many more were replaced after it, ... */
+/* A reply from an image that was replaced is cut when this many more were replaced since, ... */
 #define KHTTPD_RETIRED_MAX 4
 /* ... and it is so long ago: slow peers keep no more than that in memory */
 #define KHTTPD_RETIRED_MS 10000

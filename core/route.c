@@ -32,7 +32,32 @@ static void add_text(struct out *o, struct khttpd_str s)
 
 /* --- matching --- */
 
-static bool matches(struct khttpd_str pattern, struct khttpd_str path, struct khttpd_str *capture)
+#define ENDS 8
+
+/*
+ * Where segments of a path end that were looked at before. Without it a client's segment of
+ * several KB would be gone through again for each of thousands of rules.
+ */
+struct ends {
+	u32 begin[ENDS];
+	u32 end[ENDS];
+};
+
+static u32 segment_end(struct ends *ends, struct khttpd_str path, u32 begin)
+{
+	u32 i = begin % ENDS, at = begin;
+
+	if (ends->begin[i] == begin && ends->end[i])
+		return ends->end[i];
+	while (at < path.len && path.p[at] != '/')
+		at++;
+	ends->begin[i] = begin;
+	ends->end[i] = at;
+	return at;
+}
+
+static bool matches(struct khttpd_str pattern, struct khttpd_str path, struct khttpd_str *capture,
+		    struct ends *ends)
 {
 	u32 i, at = 0, begin;
 
@@ -46,8 +71,7 @@ static bool matches(struct khttpd_str pattern, struct khttpd_str path, struct kh
 		if (pattern.p[++i] == KHTTPD_RULE_SPLAT) {
 			at = path.len;
 		} else {
-			while (at < path.len && path.p[at] != '/')
-				at++;
+			at = segment_end(ends, path, begin);
 			if (at == begin)
 				return false;
 		}
@@ -59,8 +83,10 @@ static bool matches(struct khttpd_str pattern, struct khttpd_str path, struct kh
 bool khttpd_route_match(const struct khttpd_site *site, const struct khttpd_image_rule *rule,
 			struct khttpd_str path, struct khttpd_route *route)
 {
+	struct ends ends = { { 0 } };
+
 	route->rule = rule;
-	return matches(khttpd_site_text(site, &rule->pattern), path, route->captures);
+	return matches(khttpd_site_text(site, &rule->pattern), path, route->captures, &ends);
 }
 
 bool khttpd_route_find(const struct khttpd_site *site, u32 host, struct khttpd_str path,
@@ -69,10 +95,13 @@ bool khttpd_route_find(const struct khttpd_site *site, u32 host, struct khttpd_s
 	const struct khttpd_image_host *h = &site->hosts[host];
 	const struct khttpd_image_rule *r = site->rules + le32_to_cpu(h->first_rule);
 	const struct khttpd_image_rule *end = r + le32_to_cpu(h->n_rules);
+	struct ends ends = { { 0 } };
 
-	for (; r < end; r++)
-		if (khttpd_route_match(site, r, path, route))
+	for (; r < end; r++) {
+		route->rule = r;
+		if (matches(khttpd_site_text(site, &r->pattern), path, route->captures, &ends))
 			return true;
+	}
 	return false;
 }
 

@@ -29,8 +29,11 @@ build/khttpctl: $(KHTTPCTL_SOURCES:%.c=build/tools/%.o) build/libkhttpd-pack.a
 	$(TOOLS_CC) $(TOOLS_ALL_CFLAGS) -o $@ $^ $(KHTTPCTL_LIBS)
 
 # The sample site, for tests and to try things out
+SITE_HOSTS := $(notdir $(wildcard tests/site/hosts/*))
 .PHONY: site
 site: build/site.img
-build/site.img: build/khttpctl tests/site/make-site $(shell find tests/site/www -type f -not -name '* *')
+build/site.img: build/khttpctl tests/site/make-site tools/tools.mk \
+		$(shell find tests/site/www tests/site/hosts -type f -not -name '* *')
 	tests/site/make-site build/site
-	build/khttpctl pack build/site --clean-urls --name sample -o $@
+	build/khttpctl pack build/site/www $(foreach h,$(SITE_HOSTS),--host $(h)=build/site/hosts/$(h)) --clean-urls \
+		--name sample -o $@

@@ -6,6 +6,7 @@ The suite runs against any engine:
   KHTTPD_ENGINE              module, epoll or xdp
   KHTTPD_PARAMS              directory with one writable file per parameter
                              (engine module: /sys/module/khttpd/parameters)
+  KHTTPD_SITE                folder of the sample site that it serves, see sample.py; none: test_site.py is skipped
   KHTTPD_PATIENCE            seconds to wait for one answer (20)
 """
 
@@ -133,10 +134,10 @@ def page():
 
 @pytest.fixture(scope="session")
 def large():
-    """Length of the test object /large.bin (module parameter debug_large)."""
+    """Length of /large.bin, of the sample site or of the module parameter debug_large."""
     reply = get("/large.bin", method="HEAD")
     if reply.status == 404:
-        pytest.skip("no /large.bin: load the module with debug_large=BYTES")
+        pytest.skip("no /large.bin: serve the sample site, or load the module with debug_large=BYTES")
     assert reply.status == 200
     size = int(reply["content-length"])
     if size < 1 << 20:

@@ -1521,6 +1521,34 @@ static void a_location_that_is_too_long_is_414(void **state)
 	}
 }
 
+/* Where a segment ends is remembered, for those that begin eight bytes apart in one place. */
+static void rules_share_what_is_known_of_a_path(void **state)
+{
+	static const char *const paths[] = { "/abcdefg/h/y", "/abcdefg/hijklmn/y", "/a/b/y",
+					     "/abcdefghijklmno/p/y" };
+	struct image *img = image_new("segments");
+	struct khttpd_route route;
+	struct built b;
+
+	(void)state;
+	image_rule(img, 0, 301, STR("/\0p/\0p/x"), STR("/x"));
+	image_rule(img, 0, 301, STR("/\0p/\0p"), STR("/short"));
+	image_rule(img, 0, 301, STR("/\0p/\0p/y"), STR("/y"));
+	build(&b, img);
+	for (u32 i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		const char *second = strchr(paths[i] + 1, '/');
+		const char *third = strchr(second + 1, '/');
+
+		assert_true(khttpd_route_find(&b.site, 0, str(paths[i]), &route));
+		assert_true(str_is(khttpd_site_text(&b.site, &route.rule->target), "/y"));
+		assert_ptr_equal(route.captures[0].p, paths[i] + 1);
+		assert_int_equal(route.captures[0].len, second - paths[i] - 1);
+		assert_ptr_equal(route.captures[1].p, second + 1);
+		assert_int_equal(route.captures[1].len, third - second - 1);
+	}
+	free(b.image);
+}
+
 /* One that grows through its captures must cost no more than what it may have. */
 static void a_target_full_of_captures_costs_little(void **state)
 {
@@ -1763,6 +1791,7 @@ int main(void)
 		cmocka_unit_test(no_capture_leads_to_another_server),
 		cmocka_unit_test(placeholders_come_after_the_path_has_begun),
 		cmocka_unit_test(a_location_that_is_too_long_is_414),
+		cmocka_unit_test(rules_share_what_is_known_of_a_path),
 		cmocka_unit_test(a_target_full_of_captures_costs_little),
 		cmocka_unit_test(a_rewrite_shows_another_path),
 		cmocka_unit_test(a_rewrite_is_not_tried_against_rules_again),

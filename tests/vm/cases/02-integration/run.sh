@@ -1,15 +1,18 @@
 #!/bin/bash
-# The integration suite against the module, on the guest's loopback.
+# make: site
+# files: build/site build/site.img
+# The integration suite against the module, which serves the packed sample site, on the guest's loopback.
 set -euo pipefail
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../lib.sh"
 
-load debug_large=3154333
+load site="$kt/site.img"
 ulimit -n 4096
 ip link set lo up
-KHTTPD_HOST=127.0.0.1 KHTTPD_PORT=$port KHTTPD_ENGINE=module \
-	python3 -B -m pytest -q --color=no -p no:cacheprovider --durations=5 "$here/../integration" ||
-	fail "the integration suite"
+KHTTPD_HOST=127.0.0.1 KHTTPD_PORT=$port KHTTPD_ENGINE=module KHTTPD_SITE=$kt/site \
+	python3 -B -m pytest -q --color=no -p no:cacheprovider --durations=5 ${KHTTPD_TESTS:+-k "$KHTTPD_TESTS"} \
+	-rs "$here/../integration" | tee "$work/pytest" || fail "the integration suite"
+! grep -q ' skipped' "$work/pytest" || fail "the module has all that the suite tests"
 ok "the integration suite"
 unload
 ok "unload after the suite in $unload_ms ms"

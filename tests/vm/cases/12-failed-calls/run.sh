@@ -1,7 +1,7 @@
 #!/bin/bash
 # kernels: 6.1 debug
 # module: tests/vm/failcall
-# timeout: 100
+# timeout: 300
 # Each kernel function that loading needs fails, at each of its calls: insmod has that error, one line says why, and
 # nothing is left behind. Then the ones that an accepted connection needs.
 set -euo pipefail
