@@ -101,7 +101,7 @@ wrk_of() { # case, URL: sets the array wrk
 	wrk=(wrk -t1 -c32 -d1s -s "$here/report.lua")
 	case $1 in
 	keepalive|large100k|identity1*) ;;
-	br1*) wrk+=(-H 'Accept-Encoding: br') ;;
+	br1*|plainbr) wrk+=(-H 'Accept-Encoding: br') ;;
 	close) wrk+=(-H 'Connection: close') ;;
 	pipeline) wrk=(wrk -t1 -c32 -d1s -s "$here/pipeline.lua") ;;
 	c1) wrk=(wrk -t1 -c1 -d1s -s "$here/report.lua") ;;
