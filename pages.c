@@ -29,17 +29,18 @@ static struct page *pages_get(unsigned int order)
 /* Fill @pages->page up to @n. */
 static bool pages_fill(struct khttpd_pages *pages, unsigned long n)
 {
-	unsigned int order, i;
+	unsigned int order = COMPAT_SEND_ORDER, i;
 	struct page *page;
 
 	while (pages->n < n && !fatal_signal_pending(current)) {
-		if (pages->n % (PAGES_AGAIN >> PAGE_SHIFT) == 0)
-			order = COMPAT_SEND_ORDER;
 		order = min_t(unsigned int, order, ilog2(n - pages->n));
 		page = pages_get(order);
 		if (page) {
 			for (i = 0; i < 1U << order; i++)
 				pages->page[pages->n++] = page + i;
+			/* Here, and not above: what fails at the boundary must get smaller, too */
+			if (pages->n % (PAGES_AGAIN >> PAGE_SHIFT) == 0)
+				order = COMPAT_SEND_ORDER;
 		} else if (order) {
 			order--;
 		} else {
