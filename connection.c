@@ -442,12 +442,13 @@ static bool conns_next(struct khttpd_conns_cursor *cur,
 
 	spin_lock(&shard->lock);
 	for (;;) {
-		if (!list_is_last(&cur->node.list, &shard->all)) {
-			next = list_next_entry(&cur->node, list);
+		next = list_next_entry(&cur->node, list);
+		/* Those that came later are behind all others: the listing must end */
+		if (!list_is_last(&cur->node.list, &shard->all) &&
+		    !(next->conn && time_after(next->conn->began, cur->began))) {
 			list_move(&cur->node.list, &next->list);
-			/* Somebody else's cursor, or one that came later: the listing must end */
-			if (!next->conn || time_after(next->conn->began, cur->began))
-				continue;
+			if (!next->conn)
+				continue; /* somebody else's cursor */
 			look(next->conn, arg);
 			spin_unlock(&shard->lock);
 			return true;
@@ -475,14 +476,28 @@ static void conn_cut(struct khttpd_conn *c, void *arg)
 		conn_kick(c); /* conn_run() looks where its reply comes from */
 }
 
-void khttpd_conns_cut(struct khttpd_server *srv)
+static void conns_cut(struct work_struct *work)
 {
+	struct khttpd_server *srv = container_of(work, struct khttpd_server, cut.work);
 	struct khttpd_conns_cursor cur;
 
 	khttpd_conns_begin(&cur, srv);
 	while (conns_next(&cur, conn_cut, NULL))
 		cond_resched();
 	khttpd_conns_end(&cur);
+	khttpd_conns_cut_later(srv);
+}
+
+void khttpd_conns_cut_init(struct khttpd_server *srv)
+{
+	INIT_DELAYED_WORK(&srv->cut, conns_cut);
+}
+
+void khttpd_conns_cut_later(struct khttpd_server *srv)
+{
+	/* Does nothing when it is queued already: a swap a second shall not put it off for ever */
+	if (atomic_read(&srv->contents.n) > KHTTPD_RETIRED_MAX + 1)
+		queue_delayed_work(srv->wq, &srv->cut, msecs_to_jiffies(KHTTPD_RETIRED_MS) + 1);
 }
 
 void khttpd_conns_end(struct khttpd_conns_cursor *cur)
@@ -1022,8 +1037,10 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 		return CONN_CLOSE;
 	if (READ_ONCE(c->shard->stopping))
 		return conn_discard(c);
-	if (c->tx && c->tx->content && khttpd_content_outdated(c->tx->content))
+	if (c->tx && c->tx->content && khttpd_content_outdated(c->tx->content)) {
+		khttpd_count(KHTTPD_STAT_CUT, 1);
 		return CONN_ABORT;
+	}
 	if (verdict == CONN_EXPIRED &&
 	    (c->phase >= CONN_SEND || (c->phase == CONN_IDLE && !conn_all_acked(sk)))) {
 		next = conn_expire(c);

@@ -76,8 +76,9 @@ struct khttpd_shard {
 /**
  * struct khttpd_server - all of the engine
  * @contents: what is served
- * @wq: runs the connections' work and the sweeps
+ * @wq: runs the connections' work, the sweeps and @cut
  * @peers: connections by address
+ * @cut: looks for replies from images that are outdated; queued while there are many images
  * @conns: struct khttpd_conn that exist; the allocation counts, the destructor uncounts
  * @drained: woken when @conns reaches 0
  * @data_ready, @write_space, @state_change: the callbacks that sockets are born with
@@ -87,6 +88,7 @@ struct khttpd_server {
 	struct khttpd_contents contents;
 	struct workqueue_struct *wq;
 	struct khttpd_peers peers;
+	struct delayed_work cut;
 	atomic_t conns;
 	wait_queue_head_t drained;
 	void (*data_ready)(struct sock *sk);
@@ -185,11 +187,18 @@ bool khttpd_conns_next(struct khttpd_conns_cursor *cur, struct khttpd_conn_info 
 void khttpd_conns_end(struct khttpd_conns_cursor *cur);
 
 /**
- * khttpd_conns_cut() - end connections whose reply comes from an image that is outdated
- * @srv: the server; must stay meanwhile
- *
- * They close in their own work. Context: process, may sleep.
+ * khttpd_conns_cut_init() - make khttpd_conns_cut_later() possible
+ * @srv: the server; who stops it cancels @srv->cut
  */
-void khttpd_conns_cut(struct khttpd_server *srv);
+void khttpd_conns_cut_init(struct khttpd_server *srv);
+
+/**
+ * khttpd_conns_cut_later() - the site was changed: look after the replies from older ones
+ * @srv: the server
+ *
+ * Connections whose reply comes from an image that is outdated close in their own work, within
+ * twice KHTTPD_RETIRED_MS. Any context.
+ */
+void khttpd_conns_cut_later(struct khttpd_server *srv);
 
 #endif

@@ -16,9 +16,9 @@
 struct file;
 struct khttpd_contents;
 
-/* A reply from an image that was replaced is cut when this many more were replaced since, ... */
+/* Slow peers keep no more replaced images than these in memory ... */
 #define KHTTPD_RETIRED_MAX 4
-/* ... and it is so long ago: slow peers keep no more than that in memory */
+/* ... for longer than this. Replies from older ones are cut. */
 #define KHTTPD_RETIRED_MS 10000
 
 /**
@@ -127,13 +127,15 @@ static inline struct khttpd_content *khttpd_content_get(struct khttpd_contents *
 }
 
 /*
- * Must a reply from this image be cut? False for what is served. Any context, with a reference.
+ * Must a reply from this image be cut? False for what is served, and for the last ones that were
+ * replaced, and while there are few. Any context, with a reference.
  *
  * @retired was written before the first of many swaps after it, each of which waited for RCU.
  */
 static inline bool khttpd_content_outdated(const struct khttpd_content *content)
 {
-	return READ_ONCE(content->owner->swaps) - content->number > KHTTPD_RETIRED_MAX &&
+	return atomic_read(&content->owner->n) > KHTTPD_RETIRED_MAX + 1 &&
+	       READ_ONCE(content->owner->swaps) - content->number > KHTTPD_RETIRED_MAX &&
 	       time_after(jiffies, content->retired + msecs_to_jiffies(KHTTPD_RETIRED_MS));
 }
 

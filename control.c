@@ -203,8 +203,7 @@ static int control_swap(struct genl_info *info, struct khttpd_content *content, 
 	pr_info("serving site %.*s, %u entries, %u bytes\n", (int)sizeof(h->name), h->name,
 		content->site.n_entries, content->site.size);
 	khttpd_content_swap(&control_server->contents, content);
-	if (atomic_read(&control_server->contents.n) > KHTTPD_RETIRED_MAX)
-		khttpd_conns_cut(control_server);
+	khttpd_conns_cut_later(control_server);
 	khttpd_count(KHTTPD_STAT_SITES, 1);
 	return 0;
 }

@@ -220,6 +220,7 @@ struct khttpd_server *khttpd_server_start(const struct khttpd_config *config)
 		goto no_memory;
 	srv->n_shards = n;
 	init_waitqueue_head(&srv->drained);
+	khttpd_conns_cut_init(srv);
 	for (i = 0; i < n; i++)
 		khttpd_shard_init(&srv->shard[i], srv);
 
@@ -254,7 +255,8 @@ no_memory:
 }
 
 /*
- * Who can still call in, step by step: after the acceptors have ended nobody adds connections;
+ * Who can still call in, step by step: nobody swaps sites any more, so @cut is not queued again;
+ * after the acceptors have ended nobody adds connections;
  * after the listeners are released no new peer gets through; after the count of connections is
  * 0 no socket has our callbacks (conn_close() took them out under the callback lock) and no work
  * of a connection is queued; the last conn_io() and the sweeps end before the workqueue does.
@@ -263,6 +265,7 @@ void khttpd_server_stop(struct khttpd_server *srv)
 {
 	unsigned int i;
 
+	cancel_delayed_work_sync(&srv->cut);
 	for (i = 0; i < srv->n_shards; i++)
 		acceptor_stop(&srv->shard[i]);
 	for (i = 0; i < srv->n_shards; i++)

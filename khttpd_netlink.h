@@ -117,13 +117,14 @@ enum khttpd_stat {
 	KHTTPD_STAT_REFUSED_PEER, /* connections at max_conns_per_ip */
 	KHTTPD_STAT_REFUSED_MEMORY, /* connections, for want of memory */
 	KHTTPD_STAT_SHED, /* idle connections closed to make room */
-	KHTTPD_STAT_TIMEOUT_FIRST, /* connections by the time-out that ended them, or their phase */
+	KHTTPD_STAT_TIMEOUT_FIRST, /* time-outs, by the phase whose time was up */
 	KHTTPD_STAT_TIMEOUT_HEAD,
 	KHTTPD_STAT_TIMEOUT_IDLE,
 	KHTTPD_STAT_TIMEOUT_SEND,
 	KHTTPD_STAT_TIMEOUT_LINGER,
 	KHTTPD_STAT_BYTES, /* bytes given to TCP */
 	KHTTPD_STAT_SITES, /* images that came to be served */
+	KHTTPD_STAT_CUT, /* connections whose reply came from an image replaced long ago */
 	__KHTTPD_STAT_MAX,
 	KHTTPD_STAT_MAX = __KHTTPD_STAT_MAX - 1,
 };

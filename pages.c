@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/*
- * Memory for images, in compound pages as far as there are some.
- *
- * TCP does its book-keeping for each piece of a page that it is given, and a compound page is one
- * piece: sending from them takes half the instructions of sending from single pages.
- */
+/* Memory for images, in compound pages where sending is cheaper from them. */
 #include "pages.h"
 
 #include <linux/err.h>
@@ -16,25 +11,25 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
-/*
- * As much as one segment of TCP's carries (GSO). A page that is being sent keeps its whole
- * compound page from being freed, so larger ones would cost more than they save.
- */
-#define PAGES_ORDER_MAX 4
+#include "compat/compat.h"
 
-/* Only what needs no effort, if it is not a single page; and never by killing somebody. */
+/* Bytes after which larger pages are asked for again, when there was none */
+#define PAGES_AGAIN SZ_1M
+
+/* Only what lies ready, if it is not a single page; and never by killing somebody. */
 static struct page *pages_get(unsigned int order)
 {
 	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN;
 
-	return order ? alloc_pages(gfp | __GFP_COMP | __GFP_NORETRY, order) :
-		       alloc_page(gfp | __GFP_RETRY_MAYFAIL);
+	if (!order)
+		return alloc_page(gfp | __GFP_RETRY_MAYFAIL);
+	return alloc_pages((gfp & ~__GFP_DIRECT_RECLAIM) | __GFP_COMP | __GFP_NORETRY, order);
 }
 
 /* Fill @pages->page up to @n. */
 static bool pages_fill(struct khttpd_pages *pages, unsigned long n)
 {
-	unsigned int order = PAGES_ORDER_MAX, i;
+	unsigned int order = COMPAT_SEND_ORDER, i;
 	struct page *page;
 
 	while (pages->n < n && !fatal_signal_pending(current)) {
@@ -43,8 +38,10 @@ static bool pages_fill(struct khttpd_pages *pages, unsigned long n)
 		if (page) {
 			for (i = 0; i < 1U << order; i++)
 				pages->page[pages->n++] = page + i;
+			/* Here, and not above: what fails at the boundary must get smaller, too */
+			if (pages->n % (PAGES_AGAIN >> PAGE_SHIFT) == 0)
+				order = COMPAT_SEND_ORDER;
 		} else if (order) {
-			/* For the rest, too: where memory is in pieces, asking takes time */
 			order--;
 		} else {
 			break;
@@ -63,7 +60,8 @@ bool khttpd_pages_alloc(struct khttpd_pages *pages, u64 size)
 	pages->page = NULL;
 	if (n > totalram_pages())
 		return false;
-	pages->page = kvmalloc_array(n, sizeof(*pages->page), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	pages->page = kvmalloc_array(n, sizeof(*pages->page),
+				     GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 	if (!pages->page)
 		return false;
 	if (pages_fill(pages, n))

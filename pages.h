@@ -24,8 +24,7 @@ struct khttpd_pages {
  * @pages: to be filled in
  * @size: bytes; not 0
  *
- * It is charged to the caller's memory cgroup. Runs of its pages are compound pages, for
- * compat_send_pages().
+ * It is charged to the caller's memory cgroup. Made for compat_send_pages().
  *
  * Context: process, may sleep; fails early when the caller is being killed.
  * Return: whether there was enough.

@@ -33,6 +33,18 @@
 #define COMPAT_WQ_PERCPU 0
 #endif
 
+/*
+ * Of what compound pages memory that is sent is best made. Through 6.4 TCP takes a compound page
+ * as one piece, up to what a segment carries (GSO): it needs half the instructions that single
+ * pages take. From 6.5 on it takes each by single pages again, and a page that is being sent
+ * would only keep its neighbours from being freed.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define COMPAT_SEND_ORDER 0
+#else
+#define COMPAT_SEND_ORDER get_order(SZ_64K)
+#endif
+
 /* The page, single or the whole compound page, in which @data in the vmalloc area is. */
 static inline struct page *compat_page_of(const u8 *data, size_t *offset)
 {

@@ -32,46 +32,46 @@ static void add_text(struct out *o, struct khttpd_str s)
 
 /* --- matching --- */
 
-#define ENDS 8
+#define ENDS 32
 
 /*
- * Where segments of a path end that were looked at before. Without it a client's segment of
- * several KB would be gone through again for each of thousands of rules.
+ * Where the segments of a path end, by the number of slashes before them; 0: not looked at yet.
+ * Without it a client's segment of several KB would be gone through for each of thousands of
+ * rules. What lies behind more slashes than this is looked at each time: only a site whose rules
+ * have as many comes there.
  */
 struct ends {
-	u32 begin[ENDS];
-	u32 end[ENDS];
+	u32 of[ENDS];
 };
 
-static u32 segment_end(struct ends *ends, struct khttpd_str path, u32 begin)
+static u32 segment_end(struct ends *ends, struct khttpd_str path, u32 at, u32 slashes)
 {
-	u32 i = begin % ENDS, at = begin;
-
-	if (ends->begin[i] == begin && ends->end[i])
-		return ends->end[i];
+	if (slashes < ENDS && ends->of[slashes])
+		return ends->of[slashes];
 	while (at < path.len && path.p[at] != '/')
 		at++;
-	ends->begin[i] = begin;
-	ends->end[i] = at;
+	if (slashes < ENDS)
+		ends->of[slashes] = at;
 	return at;
 }
 
 static bool matches(struct khttpd_str pattern, struct khttpd_str path, struct khttpd_str *capture,
 		    struct ends *ends)
 {
-	u32 i, at = 0, begin;
+	u32 i, at = 0, begin, slashes = 0;
 
 	for (i = 0; i < pattern.len; i++) {
 		if (pattern.p[i]) {
 			if (at == path.len || path.p[at++] != pattern.p[i])
 				return false;
+			slashes += pattern.p[i] == '/';
 			continue;
 		}
 		begin = at;
 		if (pattern.p[++i] == KHTTPD_RULE_SPLAT) {
 			at = path.len;
 		} else {
-			at = segment_end(ends, path, begin);
+			at = segment_end(ends, path, begin, slashes);
 			if (at == begin)
 				return false;
 		}

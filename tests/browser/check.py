@@ -146,7 +146,7 @@ def main():
             second_visit(browser, url)
             other_pages(browser, url)
     except Failed as e:
-        check(False, str(e))
+        check(False, str(e), *browser.complaints())
     print(f"1..{passed}")
 
 

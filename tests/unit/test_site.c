@@ -1521,7 +1521,7 @@ static void a_location_that_is_too_long_is_414(void **state)
 	}
 }
 
-/* Where a segment ends is remembered, for those that begin eight bytes apart in one place. */
+/* Where a segment ends is found out once, by whatever rule needs it first. */
 static void rules_share_what_is_known_of_a_path(void **state)
 {
 	static const char *const paths[] = { "/abcdefg/h/y", "/abcdefg/hijklmn/y", "/a/b/y",

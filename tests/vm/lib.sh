@@ -18,6 +18,11 @@ debug_kernel() { [[ $(uname -r) == *-khttpd-* ]]; }
 slow=1
 ! debug_kernel || slow=10
 
+# KCSAN holds up a processor at every so many accesses, for so many microseconds, for another one to race with it. Here
+# processors are emulated and have to wait for each other: hold up longer.
+kcsan=/sys/module/kcsan/parameters
+[ ! -d $kcsan ] || { echo 1500 >$kcsan/skip_watch && echo 500 >$kcsan/udelay_task; }
+
 work=$(mktemp -d)
 
 # ok TEXT: the step before it worked (a step that does not ends the script)
@@ -128,7 +133,7 @@ expected_log+='|IPv6: ADDRCONF\(NETDEV_|link (is|becomes) (ready|up|down)|Link (
 
 # mark_dmesg: forget what the log has so far
 mark_dmesg() { dmesg_from=$(dmesg --kernel | wc -l); }
-new_dmesg() { dmesg --kernel | tail -n "+$((dmesg_from + 1))"; }
+new_dmesg() { dmesg --kernel | tail -n "+$((dmesg_from + 1))" | awk -f "$here/kcsan.awk"; }
 dmesg_from=0
 
 # check_dmesg [REGEX]: nothing but the expected lines (and REGEX) since the mark

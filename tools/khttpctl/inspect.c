@@ -24,7 +24,7 @@ static void *must(void *p)
 /* Bytes of a path as they would stand in a URL. */
 static size_t encode(char *out, unsigned char c)
 {
-	if (c > ' ' && c < 0x7f && !strchr("\"%<>\\^`{|}", c)) {
+	if (c > ' ' && c < 0x7f && !strchr("\"#%<>?\\^`{|}", c)) {
 		*out = c;
 		return 1;
 	}

@@ -42,6 +42,8 @@ static const struct {
 					 NULL },
 	[KHTTPD_STAT_BYTES] = { "bytes", "sent_bytes", "", "Bytes of replies, heads included." },
 	[KHTTPD_STAT_SITES] = { "sites", "sites_loaded", "", "Sites that came to be served." },
+	[KHTTPD_STAT_CUT] = { "cut", "connections_cut", "",
+			      "Connections whose reply came from a site replaced long ago." },
 };
 
 void complain(const char *format, ...)

@@ -15,7 +15,7 @@ for ((i = 1; i <= cycles; i++)); do
 	sleep "0.$((15 + i * 7 % 20))"
 	unload
 	[ $unload_ms -le $slowest ] || slowest=$unload_ms
-	kill -INT "$wrk"
+	kill -INT "$wrk" || true # gone when it came too late to connect
 	wait "$wrk" || true
 	n=$(awk '/requests in/ { print $1 }' "$work/wrk")
 	served=$((served + ${n:-0}))

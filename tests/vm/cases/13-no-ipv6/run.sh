@@ -1,7 +1,7 @@
 #!/bin/bash
 # Where IPv6 is off, every address means every IPv4 address, and an IPv6 address is refused.
 # append: ipv6.disable=1
-# kernels: 6.1 sid
+# kernels: 6.1 sid debug
 set -euo pipefail
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../lib.sh"

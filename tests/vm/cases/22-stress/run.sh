@@ -1,5 +1,5 @@
 #!/bin/bash
-# kernels: debug
+# kernels: debug kcsan
 # mem: 512
 # timeout: 120
 # A random crowd of good, broken, slow, half-closed, reset, pipelined and idle clients, more than max_conns lets in,
