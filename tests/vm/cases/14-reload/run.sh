@@ -70,7 +70,7 @@ asked() { [ "$(grep -c asked "$work/slow")" = "$1" ]; }
 images_are() { [ "$(images)" = "$1" ]; }
 for i in 1 2 3 4 5 6; do
 	echo -n x >&9
-	wait_for $((10 * slow)) asked $i || fail "reader $i does not begin"
+	wait_for 60 asked $i || fail "reader $i does not begin"
 	sleep "$((slow / 4)).5" # until TCP takes no more
 	"$tools/sites" swap 1 "$work/b" >/dev/null
 done
