@@ -74,7 +74,8 @@ for i in 1 2 3 4 5 6; do
 	sleep "$((slow / 4)).5" # until TCP takes no more
 	"$tools/sites" swap 1 "$work/b" >/dev/null
 done
-wait_for 10 images_are 7 || fail "$(images) images are in memory: slow readers have lost theirs"
+# A slow kernel may have come here after the ten seconds
+debug_kernel || wait_for 10 images_are 7 || fail "$(images) images are in memory: slow readers have lost theirs"
 wait_for 30 images_are 5 || fail "$(images) images are in memory: slow readers keep them"
 sleep 0.5
 exec 9>&-
