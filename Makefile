@@ -66,7 +66,7 @@ check:
 	@KERNELS="$(KERNELS)" CASES="$(CASES)" KEEP_GOING="$(findstring k,$(firstword -$(MAKEFLAGS)))" tests/run
 
 # What a slow kernel gets through in minutes; each case can be run there: CASES=, all of them: CASES="0 1 2"
-DEBUG_CASES ?= 01-smoke 02-integration 04-unload-under-load 07-netns
+DEBUG_CASES ?= 01-smoke 02-integration 04-unload-under-load 07-netns 14-reload
 KCSAN_CASES ?= 01-smoke 02-integration 04-unload-under-load 14-reload 22-stress
 check-debug check-kcsan: check-%:
 	@if [ "$(KHTTPD_DEBUG)" = 0 ]; then echo '$@ is left out: KHTTPD_DEBUG=0'; else \
