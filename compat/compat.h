@@ -45,16 +45,7 @@
 #define COMPAT_SEND_ORDER get_order(SZ_64K)
 #endif
 
-/* The page, single or the whole compound page, in which @data in the vmalloc area is. */
-static inline struct page *compat_page_of(const u8 *data, size_t *offset)
-{
-	struct page *page = vmalloc_to_page(data), *head = compound_head(page);
-
-	*offset = ((page_to_pfn(page) - page_to_pfn(head)) << PAGE_SHIFT) + offset_in_page(data);
-	return head;
-}
-
-#define COMPAT_SEND_PAGES 16 /* pages, single or compound, handed to TCP at a time */
+#define COMPAT_SEND_PAGES 16 /* single pages handed to TCP at a time, from 6.5 on */
 
 /**
  * compat_send_pages() - queue memory of khttpd_pages_alloc() on a TCP socket by page reference
@@ -70,30 +61,31 @@ static inline struct page *compat_page_of(const u8 *data, size_t *offset)
  */
 static inline int compat_send_pages(struct sock *sk, const u8 *data, u64 len, int flags)
 {
-	size_t offset, part;
-	struct page *page;
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 	struct bio_vec bvec[COMPAT_SEND_PAGES];
 	struct msghdr msg = { .msg_flags = flags | MSG_SPLICE_PAGES };
-	size_t total = 0;
+	size_t offset = offset_in_page(data), part, total = 0;
 	int n = 0;
 
 	while (n < COMPAT_SEND_PAGES && total < len) {
-		page = compat_page_of(data + total, &offset);
-		part = min_t(u64, len - total, page_size(page) - offset);
-		bvec_set_page(&bvec[n++], page, part, offset);
+		part = min_t(u64, len - total, PAGE_SIZE - offset);
+		bvec_set_page(&bvec[n++], vmalloc_to_page(data + total), part, offset);
 		total += part;
+		offset = 0;
 	}
 	if (total < len)
 		msg.msg_flags |= MSG_MORE;
 	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvec, n, total);
 	return tcp_sendmsg_locked(sk, &msg, total);
 #else
-	page = compat_page_of(data, &offset);
-	part = min_t(u64, len, page_size(page) - offset);
+	struct page *page = vmalloc_to_page(data), *head = compound_head(page);
+	size_t offset =
+		((page_to_pfn(page) - page_to_pfn(head)) << PAGE_SHIFT) + offset_in_page(data);
+	size_t part = min_t(u64, len, page_size(head) - offset);
+
 	if (part < len)
 		flags |= MSG_MORE | MSG_SENDPAGE_NOTLAST;
-	return kernel_sendpage_locked(sk, page, offset, part, flags);
+	return kernel_sendpage_locked(sk, head, offset, part, flags);
 #endif
 }
 
