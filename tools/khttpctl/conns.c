@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* khttpctl conns: the connections of the module. */
-#include <argp.h>
 #include <arpa/inet.h>
 #include <err.h>
 #include <jansson.h>
@@ -14,15 +13,6 @@ static const char *const states[] = {
 	[KHTTPD_CONN_FIRST] = "first", [KHTTPD_CONN_HEAD] = "head",	[KHTTPD_CONN_IDLE] = "idle",
 	[KHTTPD_CONN_SEND] = "send",   [KHTTPD_CONN_LINGER] = "linger",
 };
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	(void)arg;
-	if (key != 'j')
-		return ARGP_ERR_UNKNOWN;
-	*(bool *)state->input = true;
-	return 0;
-}
 
 /* One connection, printed as it comes: there may be very many. */
 static void show(const struct nlmsghdr *nlh, void *context)
@@ -72,19 +62,12 @@ static void show(const struct nlmsghdr *nlh, void *context)
 
 int cmd_conns(int argc, char **argv)
 {
-	static const struct argp_option options[] = {
-		{ "json", 'j', NULL, 0, "print JSON, one object a line", 0 },
-		{ 0 },
-	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = parse,
-		.doc = "List the connections: peer, state, seconds since it was accepted and since the state began, requests, bytes sent.",
-	};
+	bool json = wants_json(
+		argc, argv, "print JSON, one object a line",
+		"List the connections: peer, state, seconds since it was accepted and since the state began, requests, bytes sent.");
 	struct module *m;
-	bool json = false, done;
+	bool done;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &json);
 	m = module_open();
 	if (m && !json)
 		printf("%-47s %-6s %10s %10s %10s %15s\n", "PEER", "STATE", "AGE", "QUIET",

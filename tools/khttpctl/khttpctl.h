@@ -19,6 +19,16 @@ int cmd_metrics(int argc, char **argv);
 int cmd_conns(int argc, char **argv);
 
 /**
+ * wants_json() - read the command line of a sub-command whose only option is --json
+ * @argc, @argv: of the sub-command
+ * @help: what --json does
+ * @doc: what the sub-command does
+ *
+ * Return: whether it is given. Ends the program, as argp_parse() does, after anything else.
+ */
+bool wants_json(int argc, char **argv, const char *help, const char *doc);
+
+/**
  * module_load() - have the module serve an image
  * @fd: the image, open for reading
  *

@@ -185,10 +185,15 @@ static error_t parse_json(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-static const struct argp_option json_options[] = {
-	{ "json", 'j', NULL, 0, "print JSON", 0 },
-	{ 0 },
-};
+bool wants_json(int argc, char **argv, const char *help, const char *doc)
+{
+	const struct argp_option options[] = { { "json", 'j', NULL, 0, help, 0 }, { 0 } };
+	const struct argp argp = { .options = options, .parser = parse_json, .doc = doc };
+	bool json = false;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &json);
+	return json;
+}
 
 static void print_json(json_t *json)
 {
@@ -275,16 +280,12 @@ static void print_state(const struct state *s)
 
 int cmd_status(int argc, char **argv)
 {
-	static const struct argp argp = {
-		.options = json_options,
-		.parser = parse_json,
-		.doc = "Show what the module serves, where, and with which limits.",
-	};
-	bool json = false, done;
+	bool json = wants_json(argc, argv, "print JSON",
+			       "Show what the module serves, where, and with which limits.");
 	struct module *m;
 	struct state s;
+	bool done;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &json);
 	m = module_open();
 	done = m && get_state(m, &s);
 	if (done && json)
@@ -297,19 +298,15 @@ int cmd_status(int argc, char **argv)
 
 int cmd_stats(int argc, char **argv)
 {
-	static const struct argp argp = {
-		.options = json_options,
-		.parser = parse_json,
-		.doc = "Show what the module has counted since it was loaded.",
-	};
-	bool json = false, done;
+	bool json = wants_json(argc, argv, "print JSON",
+			       "Show what the module has counted since it was loaded.");
 	json_t *object, *replies;
 	struct module *m;
 	struct stats s;
 	char code[16];
+	bool done;
 	size_t i;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &json);
 	m = module_open();
 	done = m && get_stats(m, &s);
 	module_close(m);

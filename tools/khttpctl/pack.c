@@ -26,19 +26,28 @@ enum {
 	OPT_LIST,
 };
 
+/* How to pack, wherever the result goes */
+#define PACK_OPTIONS(encodings)                                                                       \
+	{ "host", OPT_HOST, "NAME=DIR", 0, "a further host and its folder; can be repeated", 0 },     \
+		{ "name", OPT_NAME, "NAME", 0, "name of the site (default: that of the folder)", 0 }, \
+		{ "clean-urls", OPT_CLEAN_URLS, NULL, 0, "/about shows about.html, too", 0 },         \
+		{ "encodings", OPT_ENCODINGS, "LIST", 0, encodings, 0 },                              \
+		{ "level", 'l', "N", 0, "compression from 1 (quick) to 11 (small); default 9", 0 },   \
+		{ "jobs", 'j', "N", 0, "threads (default: one for each processor)", 0 },              \
+		{ "mime-types",                                                                       \
+		  OPT_MIME_TYPES,                                                                     \
+		  "FILE",                                                                             \
+		  0,                                                                                  \
+		  "media types (default: " PACK_MIME_TYPES ")",                                       \
+		  0 },                                                                                \
+	{                                                                                             \
+		"quiet", 'q', NULL, 0, "no summary, no progress", 0                                   \
+	}
+
 static const struct argp_option options[] = {
+	PACK_OPTIONS("compress to these: br, zstd, gzip, or none (default: br,zstd,gzip)"),
 	{ "output", 'o', "FILE", 0, "the site image to write", 0 },
-	{ "host", OPT_HOST, "NAME=DIR", 0, "a further host and its folder; can be repeated", 0 },
-	{ "name", OPT_NAME, "NAME", 0, "name of the site (default: that of the folder)", 0 },
-	{ "clean-urls", OPT_CLEAN_URLS, NULL, 0, "/about shows about.html, too", 0 },
-	{ "encodings", OPT_ENCODINGS, "LIST", 0,
-	  "compress to these: br, zstd, gzip, or none (default: br,zstd,gzip)", 0 },
-	{ "level", 'l', "N", 0, "compression from 1 (quick) to 11 (small); default 9", 0 },
-	{ "jobs", 'j', "N", 0, "threads (default: one for each processor)", 0 },
-	{ "mime-types", OPT_MIME_TYPES, "FILE", 0, "media types (default: " PACK_MIME_TYPES ")",
-	  0 },
 	{ "dry-run", 'n', NULL, 0, "do all but write the file", 0 },
-	{ "quiet", 'q', NULL, 0, "no summary, no progress", 0 },
 	{ "list", OPT_LIST, "FILE", 0, "pack nothing, but print the paths of a site image", 1 },
 	{ 0 },
 };
@@ -425,19 +434,8 @@ int cmd_pack(int argc, char **argv)
 
 int cmd_load(int argc, char **argv)
 {
-	/* The same but for where the result goes */
 	static const struct argp_option load_options[] = {
-		{ "host", OPT_HOST, "NAME=DIR", 0, "a further host and its folder; can be repeated",
-		  0 },
-		{ "name", OPT_NAME, "NAME", 0, "name of the site (default: that of the folder)",
-		  0 },
-		{ "clean-urls", OPT_CLEAN_URLS, NULL, 0, "/about shows about.html, too", 0 },
-		{ "encodings", OPT_ENCODINGS, "LIST", 0, "compress to these", 0 },
-		{ "level", 'l', "N", 0, "compression from 1 (quick) to 11 (small); default 9", 0 },
-		{ "jobs", 'j', "N", 0, "threads (default: one for each processor)", 0 },
-		{ "mime-types", OPT_MIME_TYPES, "FILE", 0,
-		  "media types (default: " PACK_MIME_TYPES ")", 0 },
-		{ "quiet", 'q', NULL, 0, "no summary, no progress", 0 },
+		PACK_OPTIONS("compress to these"),
 		{ 0 },
 	};
 	static const char load_doc[] =
