@@ -225,8 +225,12 @@ static void conn_state_change(struct sock *sk)
 
 /*
  * Enter @phase, or start its time anew when @progress was made in it. The work alone changes
- * phases; doing so voids a verdict that others reached on the old one, except that a connection
- * that was shed still goes after its next reply. Once the shard stops, the work must run again.
+ * phases; doing so voids a verdict that others reached on the old one. Once the shard stops, the
+ * work must run again.
+ *
+ * A connection that was shed has been replaced by a newcomer already, so it still goes: after its
+ * next reply, or at once, by the run that the verdict has queued, if it would be idle. To make it
+ * idle again would let it be shed for a second newcomer.
  *
  * Nothing is done twice in a jiffy: a verdict that came within it has queued the work once more.
  */
@@ -242,6 +246,10 @@ static void conn_enter(struct khttpd_conn *c, enum conn_phase phase, bool progre
 		c->una_at = jiffies;
 	}
 	spin_lock(&shard->lock);
+	if (c->verdict == CONN_SHED && phase == CONN_IDLE) {
+		spin_unlock(&shard->lock);
+		return;
+	}
 	c->phase = phase;
 	c->since = jiffies;
 	if (c->verdict != CONN_STAY) {
@@ -495,9 +503,13 @@ void khttpd_conns_cut_init(struct khttpd_server *srv)
 
 void khttpd_conns_cut_later(struct khttpd_server *srv)
 {
-	/* Does nothing when it is queued already: a swap a second shall not put it off for ever */
+	/*
+	 * Does nothing when it is queued already: a swap a second shall not put it off for ever.
+	 * Not on the connections' own queue, where so long a scan would make them wait.
+	 */
 	if (atomic_read(&srv->contents.n) > KHTTPD_RETIRED_MAX + 1)
-		queue_delayed_work(srv->wq, &srv->cut, msecs_to_jiffies(KHTTPD_RETIRED_MS) + 1);
+		queue_delayed_work(srv->contents.wq, &srv->cut,
+				   msecs_to_jiffies(KHTTPD_RETIRED_MS) + 1);
 }
 
 void khttpd_conns_end(struct khttpd_conns_cursor *cur)

@@ -4,6 +4,8 @@
 import select
 import time
 
+import pytest
+
 from client import Client, request
 from conftest import server_sockets
 
@@ -21,21 +23,22 @@ def test_buffered_head_that_needs_more_room_is_answered():
                 assert c.response().status == 404
 
 
-def test_shed_connections_do_not_raise_the_cap(params, quiet):
+@pytest.mark.parametrize("limit, early", [(40, 1), (2, 1), (2, None)])
+def test_shed_connections_do_not_raise_the_cap(params, quiet, limit, early):
     """A connection that was shed stayed if the first byte of a request came in time, while a
-    newcomer had taken its place: the number of connections grew with each round."""
-    limit = 40
-    params.set(max_conns=limit)
+    newcomer had taken its place: the number of connections grew with each round. And one that
+    was shed while a whole request was being answered was shed again, for a second newcomer."""
+    params.set(max_conns=limit, linger_timeout_ms=200)
     head = request()
     held = []
     try:
         for _ in range(8):
             for c in held:
-                c.send(head[:1])
-            fresh = [Client() for _ in range(limit)]
+                c.send(head[:early])
+            fresh = [Client() for _ in range(40)]
             time.sleep(0.2)
             assert len(server_sockets()) <= limit + limit // 16 + 16
-            for c, rest in [(c, head[1:]) for c in held] + [(c, head) for c in fresh]:
+            for c, rest in [(c, head[len(head[:early]):]) for c in held] + [(c, head) for c in fresh]:
                 try:
                     c.send(rest)
                 except OSError:
