@@ -177,6 +177,15 @@ write_lines_tight(char *head, size_t size, const struct answer *a, const struct 
 	return n <= size ? put(head, lines, n) : NULL;
 }
 
+/*
+ * The engine gave up before the method had come whole: it may be HEAD, and a client takes content
+ * that follows the reply to HEAD for the next reply.
+ */
+static bool may_be_head(const struct khttpd_request *req)
+{
+	return req->method == KHTTPD_METHOD_NONE && (req->error == 408 || req->error == 503);
+}
+
 /* Write the head for @a and fill in @reply. */
 static bool write_reply(const struct khttpd_site *site, const struct answer *a,
 			const struct khttpd_request *req, const struct khttpd_clock *clock,
@@ -196,7 +205,7 @@ static bool write_reply(const struct khttpd_site *site, const struct answer *a,
 			body = site->image + le32_to_cpu(a->variant->body.at) + a->first;
 	} else if (a->variant && a->status == 304) {
 		fields = khttpd_site_fields(site, a->variant, 1, 3);
-	} else if (a->status != 204) {
+	} else if (a->status != 204 && !may_be_head(req)) {
 		body = (const u8 *)status->text.p;
 		len = status->text.len;
 	}

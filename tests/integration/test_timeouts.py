@@ -74,6 +74,21 @@ def test_slow_second_head_gets_408_from_its_own_first_byte(params):
         watch.check(700)
 
 
+def test_408_to_half_a_method_has_no_content(params):
+    """It may be a HEAD, and its client would take content for the next reply."""
+    params.set(header_timeout_ms=300, first_byte_timeout_ms=10000)
+    for part in (b"H", b"HEAD", b"GE"):
+        with Client() as c:
+            c.send(part)
+            reply = c.response("HEAD")
+            assert (reply.status, reply.closes, reply["content-length"]) == (408, True, "0")
+            c.expect_eof()
+    with Client() as c:
+        c.send(b"HEAD ")
+        assert c.response("HEAD").status == 408
+        c.expect_eof()
+
+
 def test_body_that_stops_does_not_hold_the_connection(params):
     params.set(header_timeout_ms=500, first_byte_timeout_ms=500, idle_timeout_ms=500)
     for lines, body in ((("Content-Length: 10",), b"abc"),

@@ -316,7 +316,34 @@ static void every_error_has_a_reply_that_closes(void **state)
 			assert_true(reply.close);
 			if (method == KHTTPD_HEAD)
 				assert_int_equal(reply.body_len, 0);
+			else if (method)
+				assert_true(reply.body_len > 0);
 		}
+	}
+}
+
+/* Content behind the reply to what may become a HEAD would be taken for the next reply. */
+static void a_time_out_before_the_method_is_known_has_no_content(void **state)
+{
+	static const u16 errors[] = { 408, 503 };
+
+	(void)state;
+	for (u32 i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+		struct khttpd_request req;
+		struct khttpd_reply reply;
+		struct head h;
+		char *head;
+
+		memset(&req, 0xa5, sizeof(req));
+		req.error = errors[i];
+		req.method = KHTTPD_METHOD_NONE;
+		req.close = true;
+		head = reply_plan(site, &req, 1795165200, KHTTPD_MAX_REPLY_HEAD, &reply);
+		assert_int_equal(reply.status, errors[i]);
+		assert_int_equal(reply.body_len, 0);
+		head_parse(&h, head, reply.head_len);
+		assert_true(str_is(head_get(&h, "Content-Length"), "0"));
+		free(head);
 	}
 }
 
@@ -1156,6 +1183,7 @@ int main(void)
 		cmocka_unit_test(close_is_said_in_the_head),
 		cmocka_unit_test(an_engine_can_ask_for_close),
 		cmocka_unit_test(every_error_has_a_reply_that_closes),
+		cmocka_unit_test(a_time_out_before_the_method_is_known_has_no_content),
 		cmocka_unit_test(a_head_that_does_not_fit_decides_nothing),
 		cmocka_unit_test(the_longest_field_group_fits_with_everything_else),
 		cmocka_unit_test(no_accept_encoding_is_identity),
