@@ -45,7 +45,7 @@ struct khttpd_content {
  * struct khttpd_contents - the images of one server
  * @current_content: what new replies are planned from; never NULL while the server runs
  * @swaps: times that it changed
- * @wq: where images are freed: a large one takes a while, and keeps no CPU's other works waiting
+ * @wq: for what takes a while and shall keep no connection waiting, such as freeing an image
  * @n: images in memory, of this server
  * @gone: woken when @n reaches 0
  */
