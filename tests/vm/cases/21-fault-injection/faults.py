@@ -7,6 +7,7 @@
   params           the same with writing and reading parameters
   accept           the n-th allocation of the accept thread fails
   site=TIMES       the n-th allocation of each netlink command fails; and TIMES swaps of the site while any may fail
+  fragmented       there are only single pages for a site's image, or only some larger ones
   request=STEP     in accept threads and workers the first allocation after so many bytes, or pages, fails
   reload=TIMES     insmod, requests and rmmod while any allocation of theirs may fail
   storm=SECONDS    a crowd of clients, and rmmod, while any allocation of accept threads and workers may fail
@@ -78,7 +79,7 @@ class Faults:
         self.dir = f"/sys/kernel/debug/{name}"
 
     def arm(self, probability, times=-1, space=0, interval=1):
-        """Of each INTERVAL allocations after so much space, one fails with so many percent; so many at most."""
+        """Of each INTERVAL allocations after so much space, one fails with so many per cent; so many at most."""
         put(f"{self.dir}/interval", interval)
         put(f"{self.dir}/times", times)
         put(f"{self.dir}/space", space)
@@ -396,9 +397,9 @@ page = b""
 kinds = {}
 
 
-def get_page():
+def get_page(target="/"):
     with socket.create_connection(("127.0.0.1", PORT), timeout=PATIENCE) as sock:
-        sock.sendall(request("GET", "/", "Connection: close"))
+        sock.sendall(request("GET", target, "Connection: close"))
         data = b""
         while part := sock.recv(65536):
             data += part
@@ -694,6 +695,37 @@ def do_site(times):
         _, result = swap_site("built-in", site, lambda send: send())
         must(result, "SITE_DROP")
     healthy("swaps", without=("large",))  # SITE_DROP knows no debug_large
+    must(rmmod(), "rmmod")
+    nothing_left("rmmod")
+
+
+def do_fragmented():
+    """On kernels where images are made of larger pages; each has a form of its own in that case."""
+    load()
+    site, seen = "built-in", set()
+    # All that is larger than so many pages fails always, or at times
+    for order, probability in ((0, 0), (1, 100), (2, 100), (3, 100), (1, 50), (1, 50)):
+        def fragmented(send):
+            nonlocal failed
+            put(f"{PAGES.dir}/min-order", order)
+            PAGES.arm(probability, 100000)
+            with marked():
+                result = send()
+            failed = 100000 - int(get(f"{PAGES.dir}/times"))
+            PAGES.disarm()
+            put(f"{PAGES.dir}/min-order", 0)
+            return result
+        failed = 0
+        for new in ("A", "built-in"):
+            site, result = swap_site(new, site, fragmented if new == "A" else lambda send: send())
+            must(result, f"{new} with pages of order {order} failing")
+            if new == "A":
+                seen.add(get_page("/large"))
+        if probability and not failed:
+            raise Wrong(f"no allocation of order {order} failed: this tests nothing")
+        note(f"order {order}, {probability} %: {failed} allocations failed")
+    if len(seen) != 1 or len(*seen) < 32768:
+        raise Wrong(f"{len(seen)} different files were served from one image")
     must(rmmod(), "rmmod")
     nothing_left("rmmod")
 

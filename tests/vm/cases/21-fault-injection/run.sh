@@ -48,7 +48,7 @@ ip link add kf0 type veth peer name kf1 netns kf
 ip -n kf link set lo up
 echo clear >$leaks
 
-steps="load=$(pick 1 10) unload params accept site=$(pick 100 15) request=$(pick 64 800)"
+steps="load=$(pick 1 10) unload params accept site=$(pick 100 15) fragmented request=$(pick 64 800)"
 steps+=" reload=$(pick 200 12) storm=$(pick 30 4)"
 # Not ip netns exec: it hides debugfs
 # shellcheck disable=SC2086
