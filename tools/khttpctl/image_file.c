@@ -1,61 +1,76 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /* Reads a site image from a file. */
 #include <err.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "khttpctl.h"
 
-/* A copy, so that nobody can change what was checked. */
-static void *read_all(const char *name, uint64_t *size)
+int image_memory(void)
 {
-	int fd = open(name, O_RDONLY | O_CLOEXEC);
-	char *data = NULL;
+	return memfd_create("khttpd-site", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+bool image_seal(int fd)
+{
+	return !fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
+}
+
+/* Into memory, so that nobody can change what was checked. Returns a descriptor or -1. */
+static int copy_file(const char *name, uint64_t *size)
+{
+	int from = open(name, O_RDONLY | O_CLOEXEC), to = -1;
 	struct stat st;
 	ssize_t n = 0;
 
-	if (fd < 0 || fstat(fd, &st)) {
+	*size = 0;
+	if (from < 0 || fstat(from, &st)) {
 		warn("%s", name);
 	} else if (!S_ISREG(st.st_mode) || st.st_size > UINT32_MAX) {
 		warnx("%s: it is not a site image, but %s", name,
 		      S_ISDIR(st.st_mode) ? "a folder" :
 		      S_ISREG(st.st_mode) ? "too large for one" :
 					    "no regular file");
+	} else if ((to = image_memory()) < 0) {
+		warn("memory for %s", name);
 	} else {
-		data = malloc(st.st_size + 1);
-		if (!data)
-			err(EXIT_FAILURE, "out of memory");
-		for (*size = 0; *size < (uint64_t)st.st_size; *size += n) {
-			n = read(fd, data + *size, st.st_size - *size);
+		while (*size < (uint64_t)st.st_size) {
+			n = sendfile(to, from, NULL, st.st_size - *size);
 			if (n <= 0)
 				break;
+			*size += n;
 		}
-		if (n < 0) {
+		if (n < 0 || !image_seal(to)) {
 			warn("%s", name);
-			free(data);
-			data = NULL;
+			close(to);
+			to = -1;
 		}
 	}
-	if (fd >= 0)
-		close(fd);
-	return data;
+	if (from >= 0)
+		close(from);
+	return to;
 }
 
-bool image_load(const char *name, struct khttpd_site *site)
+int image_load(const char *name, struct khttpd_site *site)
 {
 	const char *why;
 	uint64_t size;
-	void *data = read_all(name, &size);
+	void *data;
+	int fd = copy_file(name, &size);
 
-	if (!data)
-		return false;
-	if (khttpd_site_open(site, data, size, &why))
-		return true;
-	warnx("%s: cannot be used: %s", name, why);
-	free(data);
-	return false;
+	if (fd < 0)
+		return -1;
+	/* Nothing can be mapped of an empty file, but then nothing is looked at either */
+	data = mmap(NULL, size + !size, PROT_READ, MAP_SHARED, fd, 0);
+	if (data == MAP_FAILED)
+		warn("%s", name);
+	else if (khttpd_site_open(site, data, size, &why))
+		return fd;
+	else
+		warnx("%s: cannot be used: %s", name, why);
+	close(fd);
+	return -1;
 }

@@ -422,12 +422,11 @@ int cmd_inspect(int argc, char **argv)
 	struct khttpd_site site;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
-	if (!image_load(a.file, &site))
+	if (image_load(a.file, &site) < 0)
 		return EXIT_FAILURE;
 	if (a.json)
 		print_json_site(&site);
 	else
 		print_site(&site, a.file);
-	free((void *)site.image);
 	return EXIT_SUCCESS;
 }

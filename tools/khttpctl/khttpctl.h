@@ -51,9 +51,24 @@ bool output_write(const char *name, const void *data, uint64_t size);
  * @name: the file
  * @site: set on success; lives until the end of the program
  *
- * Return: true; false after a message.
+ * Return: a descriptor of the memory that holds it, sealed; -1 after a message.
  */
-bool image_load(const char *name, struct khttpd_site *site);
+int image_load(const char *name, struct khttpd_site *site);
+
+/**
+ * image_memory() - memory for an image, which can be handed to the kernel
+ *
+ * Return: a descriptor, or -1 and errno.
+ */
+int image_memory(void);
+
+/**
+ * image_seal() - let nobody change it any more
+ * @fd: from image_memory(); not mapped for writing
+ *
+ * Return: true, or false and errno.
+ */
+bool image_seal(int fd);
 
 /* image_list() - print the paths and rules of a site, one on a line */
 void image_list(const struct khttpd_site *site);

@@ -2,7 +2,6 @@
 /* khttpctl pack and load: from folders to a site image, in a file or in the kernel. */
 #include <argp.h>
 #include <err.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <sched.h>
 #include <stdio.h>
@@ -304,7 +303,7 @@ static int list(const char *file)
 {
 	struct khttpd_site site;
 
-	if (!image_load(file, &site))
+	if (image_load(file, &site) < 0)
 		return EXIT_FAILURE;
 	image_list(&site);
 	return EXIT_SUCCESS;
@@ -313,7 +312,7 @@ static int list(const char *file)
 /* Load a site image that is in memory. */
 static bool load_image(const void *image, uint64_t size)
 {
-	int fd = memfd_create("khttpd-site", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = image_memory();
 	const char *p = image;
 	bool done = fd >= 0;
 	ssize_t n;
@@ -324,7 +323,7 @@ static bool load_image(const void *image, uint64_t size)
 		p += n;
 		size -= n;
 	}
-	done = done && !fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
+	done = done && image_seal(fd);
 	if (done)
 		done = module_load(fd);
 	else
@@ -338,12 +337,13 @@ static bool load_image(const void *image, uint64_t size)
 static bool load_file(const char *name)
 {
 	struct khttpd_site site;
+	int fd = image_load(name, &site); /* a better message than the kernel's */
 	bool done;
 
-	if (!image_load(name, &site)) /* a better message than the kernel's */
+	if (fd < 0)
 		return false;
-	done = load_image(site.image, site.size);
-	free((void *)site.image);
+	done = module_load(fd);
+	close(fd);
 	return done;
 }
 
