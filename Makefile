@@ -31,6 +31,7 @@ help:
 	@echo '  make fuzz         fuzz the HTTP core (fuzz-smoke: 30 s each)'
 	@echo '  make lint         formatting, checkpatch, shell scripts, sparse, cppcheck, clang-tidy'
 	@echo '  make coverage     the lines that unit tests and machines on the debug kernel run: build/coverage/index.html'
+	@echo '  make check-largest  a site of 1 GiB is packed, loaded and served'
 	@echo '  make check-browser  Chromium visits the sample site; artifacts/browser.png shows it'
 	@echo '  make bench        compare khttpd with nginx; writes tables to artifacts/'
 	@echo '  make bench-site   the same with bodies of a packed site, 12 B to 1 MB, plain and brotli'

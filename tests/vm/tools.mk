@@ -17,3 +17,13 @@ build/vm-tools/sites: $(SITES_SRC) $(wildcard core/*.h pack/*.h tools/khttpctl/*
 	$(VM_TOOLS_CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-missing-field-initializers -Werror \
 		-Icore -I$(or $(HTTP_PARSER_DIR),compat/http_parser) -DHTTP_PARSER_STRICT=1 -o $@ \
 		$(filter-out core/request.c,$(SITES_SRC)) -lmnl -lxxhash
+
+# A case that takes minutes and 2.5 GB of memory
+.PHONY: check-largest
+check-largest:
+	@KERNELS=6.1 CASES=16-largest-site tests/run
+LONG += check-largest
+
+# A site image of 1 GiB, nearly all of it a hole; for case 16-largest-site
+build/largest.tar: build/khttpctl tests/vm/cases/16-largest-site/make-image
+	tests/vm/cases/16-largest-site/make-image $@
