@@ -76,7 +76,7 @@ struct khttpd_shard {
 /**
  * struct khttpd_server - all of the engine
  * @contents: what is served
- * @wq: runs the connections' work, the sweeps and @cut
+ * @wq: runs the connections' work and the sweeps
  * @peers: connections by address
  * @cut: looks for replies from images that are outdated; queued while there are many images
  * @conns: struct khttpd_conn that exist; the allocation counts, the destructor uncounts

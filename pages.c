@@ -60,8 +60,8 @@ bool khttpd_pages_alloc(struct khttpd_pages *pages, u64 size)
 	pages->page = NULL;
 	if (n > totalram_pages())
 		return false;
-	pages->page = __vmalloc_array(n, sizeof(*pages->page),
-				      GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+	pages->page = kvmalloc_array(n, sizeof(*pages->page),
+				     GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 	if (!pages->page)
 		return false;
 	if (pages_fill(pages, n))
@@ -83,5 +83,5 @@ void khttpd_pages_free(struct khttpd_pages *pages)
 		put_page(pages->page[i]);
 		cond_resched();
 	}
-	vfree(pages->page);
+	kvfree(pages->page);
 }

@@ -178,8 +178,8 @@ write_lines_tight(char *head, size_t size, const struct answer *a, const struct 
 }
 
 /*
- * The engine gave up before the method had come whole: it may be HEAD, and a client takes content
- * that follows the reply to HEAD for the next reply.
+ * The engine gave up before the method had come whole, or had no memory to keep it: it may be HEAD,
+ * and a client takes content that follows the reply to HEAD for the next reply.
  */
 static bool may_be_head(const struct khttpd_request *req)
 {

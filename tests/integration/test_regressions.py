@@ -47,7 +47,8 @@ def test_shed_connections_do_not_raise_the_cap(params, quiet, limit, early):
             kept = []
             for c in held + fresh:
                 try:
-                    readable = select.select([c.sock], [], [], 0)[0]
+                    # Everybody gets something soon: a reply, the end or a reset
+                    readable = select.select([c.sock], [], [], 5)[0]
                     alive = readable and c.response().status == 200 and not c.eof
                 except (OSError, AssertionError):
                     alive = False
