@@ -994,12 +994,13 @@ static void conn_await(struct conn_rx *rx)
 		conn_enter(c, CONN_IDLE, rx->planned);
 }
 
-/* All input was taken and answered: wait for more, or end if somebody wants that. */
-static enum conn_next conn_settle(struct conn_rx *rx)
+/* All input was taken and answered: wait for more, or end if the @verdict says so. */
+static enum conn_next conn_settle(struct conn_rx *rx, enum conn_verdict verdict)
 {
 	struct khttpd_conn *c = rx->c;
+	bool leave = rx->last || verdict == CONN_EXPIRED;
 
-	if (conn_eof(c->sock->sk) || (rx->last && khttpd_reader_idle(&c->reader)))
+	if (conn_eof(c->sock->sk) || (leave && khttpd_reader_idle(&c->reader)))
 		return conn_all_acked(c->sock->sk) ? CONN_CLOSE : conn_linger(c);
 	conn_await(rx);
 	return CONN_WAIT;
@@ -1066,7 +1067,7 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 	rx.limits.max_head = READ_ONCE(khttpd_params.max_head);
 	rx.limits.max_target = READ_ONCE(khttpd_params.max_target);
 	rx.limits.max_body = READ_ONCE(khttpd_params.max_body);
-	rx.last = verdict != CONN_STAY || c->last;
+	rx.last = verdict == CONN_SHED || c->last;
 	rx.planned = 0;
 	rx.stop = CONN_RX_FULL; /* nothing was read yet */
 
@@ -1089,9 +1090,9 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 		if (c->closing)
 			return conn_linger(c);
 		if (rx.stop == CONN_RX_ALL) {
-			if (verdict == CONN_EXPIRED && !rx.planned)
+			if (verdict == CONN_EXPIRED)
 				khttpd_count(KHTTPD_STAT_TIMEOUT_FIRST + c->phase, 1);
-			return conn_settle(&rx);
+			return conn_settle(&rx, verdict);
 		}
 		if (!budget--) {
 			conn_await(&rx);
@@ -1112,6 +1113,9 @@ static enum conn_next conn_run(struct khttpd_conn *c)
 		}
 		if (conn_read_sock(c, &rx, conn_actor) < 0)
 			return CONN_CLOSE;
+		/* A request that has come counts: it was we who had no time to read it. */
+		if (verdict == CONN_EXPIRED && rx.planned)
+			verdict = CONN_STAY;
 		/* Here the head of a request has come, but not in time. */
 		if (rx.stop == CONN_RX_ALL && verdict != CONN_STAY && !c->closing &&
 		    !khttpd_reader_idle(&c->reader)) {
