@@ -133,8 +133,9 @@ idle=$helper
 wait_for 120 test -s "$work/idle" || fail "no $n connections in time"
 "$tools/sites" conns >"$work/listed" || fail "conns: $(cat "$work/listed")"
 sort -u "$work/listed" >"$work/unique"
-[ "$(wc -l <"$work/unique")" -ge $n ] || fail "only $(wc -l <"$work/unique") of $n connections are listed"
-[ "$(wc -l <"$work/unique")" = "$(wc -l <"$work/listed")" ] || fail "connections are listed twice"
+listed=$(wc -l <"$work/unique")
+[ "$listed" -ge $n ] || fail "only $listed of $n connections are listed: $(cat "$work/idle"); $("$tools/sites" show)"
+[ "$listed" = "$(wc -l <"$work/listed")" ] || fail "connections are listed twice"
 exec 9>&-
 wait "$idle" || fail "$(cat "$work/idle")"
 ok "$n connections are listed, each once"
