@@ -55,7 +55,7 @@ static const char *const end_names[N_ENDS] = { "answered", "enough", "closed",	"
 enum body { NO_BODY, PAGE, LARGE, ANY_BODY };
 
 #define MAX_REQUESTS 40
-#define OUT_SIZE 32768
+#define OUT_SIZE 65536
 #define HEAD_SIZE 2048
 
 /* What must come for one request. */
@@ -74,7 +74,7 @@ struct client {
 	bool connected, excused, shut, announced, paced, split, by_one;
 	bool half_head; /* the last request is a part of a HEAD */
 	unsigned long number;
-	double deadline, wake;
+	double began, deadline, wake;
 	struct expected want[MAX_REQUESTS];
 	unsigned int n_want, n_got;
 	/* sending */
@@ -375,8 +375,10 @@ __attribute__((format(printf, 3, 4))) static void finish(struct client *c, enum 
 			va_start(args, format);
 			vprintf(format, args);
 			va_end(args);
-			printf("; sent %u of %u, received %lu; asked:\n%.*s\n---\n", c->sent,
-			       c->out_len, c->received,
+			printf("; sent %u of %u, received %lu; after %.1f s, %.1f s after its last bytes; "
+			       "asked:\n%.*s\n---\n",
+			       c->sent, c->out_len, c->received, now() - c->began,
+			       now() + opt.patience - c->deadline,
 			       c->n_got < c->n_want && c->want[c->n_got].end < 400 ?
 				       (int)c->want[c->n_got].end :
 				       400,
@@ -402,7 +404,7 @@ static void script(struct client *c)
 	switch (c->kind) {
 	case GOOD:
 		c->by_one = true;
-		for (n = 1 + rnd(20), i = 0; i < n; i++)
+		for (n = 1 + rnd(20), i = 0; i < n && c->out_len < 16000; i++)
 			request_good(c);
 		if (rnd(2))
 			request_last(c);
@@ -475,6 +477,7 @@ static void start(struct client *c)
 	c->out = out;
 	c->number = ++started;
 	c->excused = going_away;
+	c->began = now();
 	script(c);
 	c->deadline = now() + opt.patience;
 	c->wake = now() + rnd(1000) * 1e-3 * (c->kind == SILENT || c->kind == IDLE ? 5 : 0);

@@ -21,14 +21,15 @@ clients=150
 
 pick() { shift $((RANDOM % $#)); echo "$1"; }
 
-# What storm's good clients need is left to them: heads of 256 bytes, bodies of 4 KiB, ten seconds to take a reply
+# What storm's good clients need is left to them: heads of 256 bytes, bodies of 4 KiB, and seconds to take a reply: twenty,
+# or five once the connection was shed
 change() {
 	case $((RANDOM % 11)) in
 	0) set_param first_byte_timeout_ms "$(pick 1 300 1000 3000)" ;;
 	1) set_param header_timeout_ms "$(pick 1 100 1000 3000)" ;;
 	2) set_param idle_timeout_ms "$(pick 1 20 200 2000)" ;;
 	3) set_param send_timeout_ms "$(pick 20000 30000)" ;;
-	4) set_param linger_timeout_ms "$(pick 1 100 1000 3000)" ;;
+	4) set_param linger_timeout_ms "$(pick 5000 10000)" ;;
 	5 | 6) set_param max_conns "$(pick 3 $((clients / 4)) $((clients / 2)) $((clients * 2 / 3)) $((clients - 10)) 65536)" ;;
 	7) set_param max_conns_per_ip "$(pick 0 0 0 $((clients / 5)) $((clients / 2)))" ;;
 	8) set_param max_requests "$(pick 0 0 1 2 7)" ;;
