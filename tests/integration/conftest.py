@@ -6,11 +6,14 @@ The suite runs against any engine:
   KHTTPD_ENGINE              module, epoll or xdp
   KHTTPD_PARAMS              directory with one writable file per parameter
                              (engine module: /sys/module/khttpd/parameters)
+  KHTTPD_EPOLL               command line of khttpd-epoll, with its --port: started by the suite, and started again
+                             with other options where a test changes parameters
   KHTTPD_SITE                folder of the sample site that it serves, see sample.py; none: test_site.py is skipped
   KHTTPD_PATIENCE            seconds to wait for one answer (20)
 """
 
 import os
+import subprocess
 import time
 
 import pytest
@@ -43,6 +46,61 @@ def pytest_collection_modifyitems(items):
         reason = CANNOT.get(ENGINE, {}).get(item.originalname)
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+class Server:
+    """khttpd-epoll, whose parameters are options."""
+
+    def __init__(self, command):
+        self.command = command.split()
+        self.process = None
+        self.start({})
+
+    def start(self, values):
+        self.stop()
+        options = [f"--{name}={value}" for name, value in values.items()]
+        self.process = subprocess.Popen(self.command + options, stderr=subprocess.PIPE)
+        for line in self.process.stderr:  # it says when it serves
+            if b"serving" in line:
+                os.set_blocking(self.process.stderr.fileno(), False)
+                return
+        raise OSError(f"{self.command} {options} does not start: status {self.process.wait()}")
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.stderr.close()
+            status = self.process.wait(timeout=30)
+            self.process = None
+            assert status == 0, f"{self.command}: status {status}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def server():
+    command = os.environ.get("KHTTPD_EPOLL")
+    s = Server(command) if command else None
+    yield s
+    if s:
+        s.stop()
+
+
+class Options:
+    """Parameters of a server that must be started again to change them."""
+
+    def __init__(self, started):
+        self.server = started
+        self.values = {}
+
+    def set(self, **values):
+        self.values |= values
+        self.server.start(self.values)
+
+    def write(self, name, value):
+        self.set(**{name: value})
+
+    def restore(self):
+        if self.values:
+            self.server.start({})
 
 
 class Parameters:
@@ -87,8 +145,8 @@ class Parameters:
 
 
 @pytest.fixture
-def params():
-    p = Parameters()
+def params(server):
+    p = Options(server) if server else Parameters()
     yield p
     p.restore()
 
