@@ -134,7 +134,10 @@ struct conn {
 /**
  * struct worker - a thread
  * @next: what to serve from now on, put there by server_swap(); NULL: no change
- * @content: what it serves; other threads keep out
+ * @sheddable: idle connections that nobody has claimed yet; may be negative for a moment
+ * @sheds: connections that were claimed, and must go as soon as they are idle
+ * @oldest: since when its longest idle connection has been idle; a turn old
+ * @content: what it serves; from here on other threads keep out
  * @queue: its connections by phase, those that entered it first in front
  * @again: connections that go on without an event
  * @n: its connections
@@ -150,6 +153,9 @@ struct worker {
 	pthread_t thread;
 	int epoll, listener, wake;
 	struct content *_Atomic next;
+	atomic_int sheddable;
+	atomic_int sheds;
+	_Atomic uint64_t oldest;
 	struct content *content;
 	struct list queue[PHASES];
 	struct list again;
@@ -227,6 +233,8 @@ static void conn_enter(struct worker *w, struct conn *c, enum phase phase, bool 
 {
 	if (c->phase == phase && !progress)
 		return;
+	if ((phase == IDLE) != (c->phase == IDLE))
+		atomic_fetch_add(&w->sheddable, phase == IDLE ? 1 : -1);
 	if (phase == SEND || phase == LINGER)
 		c->unsent = conn_unacked(c);
 	c->phase = phase;
@@ -271,12 +279,60 @@ static void worker_expire(struct worker *w)
 	}
 }
 
-/* Make room: this thread's connection that has been idle longest is to go. */
-static bool worker_shed(struct worker *w)
+/* Shed what was claimed, those that have been idle longest. */
+static void worker_shed(struct worker *w)
 {
-	if (list_empty(&w->queue[IDLE]))
-		return false;
-	conn_io(w, conn_of(w->queue[IDLE].next, node), SHED);
+	while (atomic_load(&w->sheds) > 0 && !list_empty(&w->queue[IDLE])) {
+		atomic_fetch_sub(&w->sheds, 1);
+		atomic_fetch_add(&w->sheddable, 1); /* it leaves now, and then is taken off */
+		conn_io(w, conn_of(w->queue[IDLE].next, node), SHED);
+	}
+	if (!list_empty(&w->queue[IDLE]))
+		atomic_store_explicit(&w->oldest, conn_of(w->queue[IDLE].next, node)->since,
+				      memory_order_relaxed);
+}
+
+static void worker_kick(struct worker *w)
+{
+	uint64_t one = 1;
+
+	/* It fails only when the counter is full, and then the thread is awake */
+	if (write(w->wake, &one, sizeof(one)) < 0)
+		return;
+}
+
+/*
+ * Make room: the connection that has been idle longest, of all threads, is to go. Each is claimed
+ * by one newcomer only. Should it get a request before its thread sheds it, the next one goes.
+ */
+static bool make_room(struct worker *w)
+{
+	struct worker *oldest, *other;
+	uint64_t since, at;
+	unsigned int i;
+
+	do {
+		oldest = NULL;
+		since = UINT64_MAX;
+		for (i = 0; i < w->srv->n_workers; i++) {
+			other = w->srv->worker[i];
+			at = atomic_load_explicit(&other->oldest, memory_order_relaxed);
+			if (atomic_load(&other->sheddable) > 0 && at < since) {
+				since = at;
+				oldest = other;
+			}
+		}
+		if (!oldest)
+			return false;
+		i = atomic_fetch_sub(&oldest->sheddable, 1);
+		if ((int)i <= 0) /* somebody else was faster */
+			atomic_fetch_add(&oldest->sheddable, 1);
+	} while ((int)i <= 0);
+	atomic_fetch_add(&oldest->sheds, 1);
+	if (oldest == w)
+		worker_shed(w);
+	else
+		worker_kick(oldest);
 	return true;
 }
 
@@ -300,7 +356,7 @@ static bool conn_admit(struct worker *w, struct conn *c, const struct sockaddr *
 	c->peer = peer_get(srv->peers, address, srv->limits.max_conns_per_ip);
 	if (!c->peer)
 		return false;
-	return n <= max || (worker_shed(w) && n - max <= max / 16 + 16);
+	return n <= max || (make_room(w) && n - max <= max / 16 + 16);
 }
 
 static void conn_start(struct worker *w, int fd, const struct sockaddr *address)
@@ -356,7 +412,7 @@ static void worker_accept(struct worker *w)
 		case ENOBUFS:
 		case ENOMEM:
 			/* The kernel has told of it, and will not again: come back */
-			worker_shed(w);
+			make_room(w);
 			w->accept_at = w->now + TICK_MS;
 			return;
 		default: /* it went while it waited, or what accept(2) says is like that */
@@ -557,6 +613,8 @@ static void conn_close(struct worker *w, struct conn *c)
 {
 	list_remove(&c->again);
 	list_remove(&c->node);
+	if (c->phase == IDLE)
+		atomic_fetch_sub(&w->sheddable, 1);
 	w->n--;
 	if (c->tx)
 		tx_put(w, c);
@@ -836,6 +894,7 @@ static void worker_turn(struct worker *w)
 		w->tick = w->now;
 		worker_expire(w);
 	}
+	worker_shed(w);
 }
 
 static void *worker_main(void *arg)
@@ -944,15 +1003,6 @@ bool server_run(struct server *srv)
 			return false;
 	}
 	return true;
-}
-
-static void worker_kick(struct worker *w)
-{
-	uint64_t one = 1;
-
-	/* It fails only when the counter is full, and then the thread is awake */
-	if (write(w->wake, &one, sizeof(one)) < 0)
-		return;
 }
 
 void server_swap(struct server *srv, struct content *content)
