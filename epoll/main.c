@@ -46,13 +46,15 @@ static const struct {
 #define N_NUMBERS (sizeof(numbers) / sizeof(*numbers))
 
 /* Keys of options without a letter; those of @numbers follow */
-enum { KEY_BACKLOG = 256, KEY_USER, KEY_LARGE, KEY_NUMBERS };
+enum { KEY_BACKLOG = 256, KEY_USER, KEY_LOG, KEY_LOG_FORMAT, KEY_LARGE, KEY_NUMBERS };
 
 struct arguments {
 	struct server_config config;
 	const char *bind;
 	const char *user;
 	const char *site;
+	const char *log;
+	enum log_format log_format;
 	unsigned int port;
 	unsigned int large;
 };
@@ -93,6 +95,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_USER:
 		a->user = arg;
+		return 0;
+	case KEY_LOG:
+		a->log = arg;
+		return 0;
+	case KEY_LOG_FORMAT:
+		if (strcmp(arg, "combined") && strcmp(arg, "json"))
+			argp_error(state, "log-format must be combined or json");
+		a->log_format = strcmp(arg, "json") ? LOG_COMBINED : LOG_JSON;
 		return 0;
 	case KEY_LARGE:
 		a->large = parse_number(state, "debug-large", arg, 1, 1 << 30);
@@ -174,11 +184,13 @@ int main(int argc, char **argv)
 		{ "threads", 't', "N", 0, "default: one for each processor", 0 },
 		{ "backlog", KEY_BACKLOG, "N", 0, "of each thread's listener (default: 4096)", 0 },
 		{ "user", KEY_USER, "NAME", 0, "become that user once the port is open", 0 },
+		{ "log", KEY_LOG, "FILE", 0, "access log; - is standard output", 0 },
+		{ "log-format", KEY_LOG_FORMAT, "FORMAT", 0, "combined (default) or json", 0 },
 		{ "debug-large", KEY_LARGE, "BYTES", OPTION_HIDDEN, NULL, 0 },
 	};
 	struct argp_option options[sizeof(fixed) / sizeof(*fixed) + N_NUMBERS + 1] = { 0 };
 	struct argp argp = { options, parse_option, NULL, "Serve a site over HTTP, from user space.\v"
-		"SIGHUP reads the site again, SIGTERM and SIGINT end the server when its replies have "
+		"SIGHUP reads the site again and opens the log anew, SIGTERM and SIGINT end the server when its replies have "
 		"ended.", NULL, NULL, NULL };
 	struct arguments a = { .config.backlog = 4096, .bind = "::", .port = 8081 };
 	char text[N_NUMBERS][128];
@@ -210,12 +222,17 @@ int main(int argc, char **argv)
 	a.config.content = content_read(a.site, a.large);
 	if (!a.config.content)
 		return EXIT_FAILURE;
+	if (a.log) {
+		a.config.log = log_open(a.log, a.log_format);
+		if (!a.config.log)
+			return EXIT_FAILURE;
+	}
 	srv = server_open(&a.config);
 	if (!srv)
 		err(EXIT_FAILURE, "cannot listen on %s port %u", a.bind, a.port);
 	if (a.user)
 		become(a.user);
-	if (!server_run(srv))
+	if ((a.config.log && !log_start(a.config.log)) || !server_run(srv))
 		err(EXIT_FAILURE, "cannot start threads");
 	warnx("serving on %s port %u, %u threads", a.bind, a.port, a.config.threads);
 	for (;;) {
@@ -223,6 +240,8 @@ int main(int argc, char **argv)
 			continue;
 		if (signal != SIGHUP)
 			break;
+		if (a.config.log)
+			log_reopen(a.config.log);
 		content = content_read(a.site, a.large);
 		if (content) {
 			server_swap(srv, content);
@@ -232,5 +251,7 @@ int main(int argc, char **argv)
 		}
 	}
 	server_stop(srv, DRAIN_MS);
+	if (a.config.log)
+		log_close(a.config.log);
 	return EXIT_SUCCESS;
 }

@@ -107,6 +107,7 @@ struct tx {
  * @eof: the client has shut its side
  * @unsent: bytes that the client had not acknowledged when @phase was entered last
  * @requests: replies planned so far
+ * @address: the client's, of either version
  * @peer: its address's counter
  * @tx: NULL unless replies wait to be sent
  * @rest: bytes that were received behind the request whose reply waits; NULL: none
@@ -124,6 +125,7 @@ struct conn {
 	bool eof;
 	int unsent;
 	uint32_t requests;
+	struct sockaddr_in6 address;
 	struct peer *peer;
 	struct tx *tx;
 	char *rest;
@@ -146,6 +148,7 @@ struct conn {
  * @end: @now at which replies must have ended; 0 unless the server stops
  * @accept_at: @now from which on accept() is to be tried without an event; 0: an event will come
  * @spare: one batch is kept, because most runs need one for a moment
+ * @log: where its replies are logged; NULL: nowhere
  * @buf: where input is received
  */
 struct worker {
@@ -166,6 +169,7 @@ struct worker {
 	uint64_t accept_at;
 	struct tx *spare;
 	struct khttpd_clock clock;
+	struct log_ring *log;
 	char buf[RECEIVE];
 };
 
@@ -371,6 +375,7 @@ static void conn_start(struct worker *w, int fd, const struct sockaddr *address)
 	}
 	atomic_fetch_add(&w->srv->conns, 1);
 	c->fd = fd;
+	memcpy(&c->address, address, sizeof(c->address));
 	list_init(&c->again);
 	list_init(&c->node);
 	/* What we send is ready to go; pipelined replies are corked by sending them at once. */
@@ -497,6 +502,8 @@ static void conn_answer(struct worker *w, struct conn *c, struct khttpd_request 
 		c->closing = true;
 		return;
 	}
+	if (w->log)
+		log_reply(w->log, &w->clock, (const struct sockaddr *)&c->address, req, &reply);
 	c->closing = reply.close;
 	tx->used += reply.head_len;
 	tx_add(tx, head, reply.head_len);
@@ -964,6 +971,8 @@ static struct worker *worker_open(struct server *srv, const struct server_config
 	list_init(&w->again);
 	for (phase = 0; phase < PHASES; phase++)
 		list_init(&w->queue[phase]);
+	if (config->log && !(w->log = log_ring(config->log)))
+		return NULL;
 	w->listener = listener_open(config, !srv->n_workers);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

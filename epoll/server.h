@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "content.h"
+#include "log.h"
 
 /**
  * struct limits - names, units and defaults are those of the module's parameters
@@ -34,6 +35,7 @@ struct limits {
  * @threads: as many listeners, too
  * @limits: copied
  * @content: what is served first; owned by the server if it starts
+ * @log: for its replies; NULL: none
  */
 struct server_config {
 	struct sockaddr_storage address;
@@ -41,6 +43,7 @@ struct server_config {
 	unsigned int threads;
 	struct limits limits;
 	struct content *content;
+	struct log *log;
 };
 
 struct server;
