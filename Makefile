@@ -102,6 +102,8 @@ bench-site:
 
 # tools
 -include tools/tools.mk
+# epoll: build/khttpd-epoll
+-include epoll/epoll.mk
 # unit, fuzz and fuzz-smoke
 -include tests/unit/unit.mk tests/fuzz/fuzz.mk
 # bench-lookup

@@ -43,6 +43,7 @@
 #define EVENTS 256 /* taken from the kernel at a time */
 #define ACCEPTS 64 /* connections accepted before others have their turn */
 #define RECEIVE 65536 /* bytes received at a time */
+#define UNSENT_MAX 131072 /* bytes of a reply that wait in the kernel for the client's window */
 #define FILE_MIN 16384 /* bodies from this size on are sent by sendfile() */
 #define BUFFER_MIN 1024 /* first size of a request buffer */
 
@@ -941,11 +942,16 @@ static int listener_open(const struct server_config *config, bool first)
 {
 	const struct sockaddr *address = (const struct sockaddr *)&config->address;
 	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int on = 1, off = 0;
+	int on = 1, off = 0, unsent = UNSENT_MAX;
 
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	/*
+	 * Accepted sockets inherit it. Without it the kernel takes megabytes at once, and whoever is
+	 * still receiving them would be idle for us.
+	 */
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	if (address->sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
 	if ((first || !setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on))) &&

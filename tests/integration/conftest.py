@@ -25,6 +25,9 @@ PARAMS = os.environ.get("KHTTPD_PARAMS",
 
 # Tests that an engine cannot have, by name.
 CANNOT = {
+    "epoll": {
+        "test_changed_idle_timeout_applies_to_new_waits": "parameters are options of the start",
+    },
     "xdp": {
         "test_silent_connection_is_closed_without_a_byte": "XDP holds no state for a silent client",
         "test_empty_line_alone_counts_as_silence": "XDP holds no state for a silent client",
