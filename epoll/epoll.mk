@@ -25,3 +25,12 @@ $(eval $(call epoll-program,khttpd-epoll-tsan,-O1 -g -fsanitize=thread))
 
 .PHONY: epoll
 epoll: build/khttpd-epoll
+
+# The integration suite and what is its own, natively
+.PHONY: check-epoll check-epoll-tsan
+check-epoll: build/khttpd-epoll-asan build/site.img build/khttpctl build/vm-tools/httpc
+	tests/epoll/run asan
+
+check-epoll-tsan: build/khttpd-epoll-tsan build/site.img build/khttpctl build/vm-tools/httpc
+	tests/epoll/run tsan
+LONG += check-epoll-tsan
