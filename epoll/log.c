@@ -109,8 +109,8 @@ static struct khttpd_str find_field(const struct khttpd_request *req, const char
 }
 
 static const char *const methods[] = {
-	[KHTTPD_METHOD_NONE] = "-", [KHTTPD_GET] = "GET",	  [KHTTPD_HEAD] = "HEAD",
-	[KHTTPD_POST] = "POST",	    [KHTTPD_PUT] = "PUT",	  [KHTTPD_DELETE] = "DELETE",
+	[KHTTPD_METHOD_NONE] = "-",   [KHTTPD_GET] = "GET",	    [KHTTPD_HEAD] = "HEAD",
+	[KHTTPD_POST] = "POST",	      [KHTTPD_PUT] = "PUT",	    [KHTTPD_DELETE] = "DELETE",
 	[KHTTPD_CONNECT] = "CONNECT", [KHTTPD_OPTIONS] = "OPTIONS", [KHTTPD_TRACE] = "TRACE",
 	[KHTTPD_PATCH] = "PATCH",
 };
@@ -121,7 +121,8 @@ static void put_peer(struct line *l, const struct sockaddr *peer)
 	char text[INET6_ADDRSTRLEN] = "";
 
 	if (peer->sa_family == AF_INET)
-		inet_ntop(AF_INET, &((const struct sockaddr_in *)peer)->sin_addr, text, sizeof(text));
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)peer)->sin_addr, text,
+			  sizeof(text));
 	else if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
 		inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], text, sizeof(text));
 	else
@@ -216,9 +217,8 @@ static void ring_put(struct log_ring *ring, const struct line *l)
 	atomic_store_explicit(&ring->head, head + l->len, memory_order_release);
 }
 
-void log_reply(struct log_ring *ring, const struct khttpd_clock *clock,
-	       const struct sockaddr *peer, const struct khttpd_request *req,
-	       const struct khttpd_reply *reply)
+void log_reply(struct log_ring *ring, const struct khttpd_clock *clock, const struct sockaddr *peer,
+	       const struct khttpd_request *req, const struct khttpd_reply *reply)
 {
 	struct line line = { .len = 0 };
 

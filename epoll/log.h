@@ -45,9 +45,8 @@ struct log_ring *log_ring(struct log *log);
  *
  * Waits for nothing: where there is no room the line is dropped and counted.
  */
-void log_reply(struct log_ring *ring, const struct khttpd_clock *clock,
-	       const struct sockaddr *peer, const struct khttpd_request *req,
-	       const struct khttpd_reply *reply);
+void log_reply(struct log_ring *ring, const struct khttpd_clock *clock, const struct sockaddr *peer,
+	       const struct khttpd_request *req, const struct khttpd_reply *reply);
 
 /* log_reopen() - open the file anew: it was renamed. Any thread, not at the same time. */
 void log_reopen(struct log *log);

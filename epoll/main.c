@@ -28,8 +28,10 @@ static const struct {
 	unsigned int min, max, usual;
 	const char *text;
 } numbers[] = {
-#define NUMBER(name, min, max, usual, text) \
-	{ #name, offsetof(struct limits, name), min, max, usual, text }
+#define NUMBER(name, min, max, usual, text)                                 \
+	{                                                                   \
+#name, offsetof(struct limits, name), min, max, usual, text \
+	}
 	NUMBER(first_byte_timeout_ms, 1, 86400000, 10000, "to the first byte of a request"),
 	NUMBER(header_timeout_ms, 1, 86400000, 10000, "to the end of a request that has begun"),
 	NUMBER(idle_timeout_ms, 1, 86400000, 60000, "between two requests"),
@@ -189,9 +191,17 @@ int main(int argc, char **argv)
 		{ "debug-large", KEY_LARGE, "BYTES", OPTION_HIDDEN, NULL, 0 },
 	};
 	struct argp_option options[sizeof(fixed) / sizeof(*fixed) + N_NUMBERS + 1] = { 0 };
-	struct argp argp = { options, parse_option, NULL, "Serve a site over HTTP, from user space.\v"
+	struct argp argp = {
+		options,
+		parse_option,
+		NULL,
+		"Serve a site over HTTP, from user space.\v"
 		"SIGHUP reads the site again and opens the log anew, SIGTERM and SIGINT end the server when its replies have "
-		"ended.", NULL, NULL, NULL };
+		"ended.",
+		NULL,
+		NULL,
+		NULL
+	};
 	struct arguments a = { .config.backlog = 4096, .bind = "::", .port = 8081 };
 	char text[N_NUMBERS][128];
 	struct content *content;
@@ -202,9 +212,11 @@ int main(int argc, char **argv)
 
 	memcpy(options, fixed, sizeof(fixed));
 	for (i = 0; i < N_NUMBERS; i++) {
-		snprintf(text[i], sizeof(text[i]), "%s (default: %u)", numbers[i].text, numbers[i].usual);
-		options[sizeof(fixed) / sizeof(*fixed) + i] =
-			(struct argp_option){ numbers[i].name, KEY_NUMBERS + i, "N", 0, text[i], 1 };
+		snprintf(text[i], sizeof(text[i]), "%s (default: %u)", numbers[i].text,
+			 numbers[i].usual);
+		options[sizeof(fixed) / sizeof(*fixed) + i] = (struct argp_option){
+			numbers[i].name, KEY_NUMBERS + i, "N", 0, text[i], 1
+		};
 		*(unsigned int *)((char *)&a.config.limits + numbers[i].at) = numbers[i].usual;
 	}
 	a.config.threads = processors();

@@ -60,8 +60,8 @@ static void peer_addr(const struct sockaddr *address, uint64_t addr[2])
 /* Multiply and fold with secret keys. */
 static struct peer **bucket_of(struct peers *peers, const uint64_t addr[2])
 {
-	unsigned __int128 x = (unsigned __int128)(addr[0] ^ peers->key[0]) *
-			      (addr[1] ^ peers->key[1]);
+	unsigned __int128 x =
+		(unsigned __int128)(addr[0] ^ peers->key[0]) * (addr[1] ^ peers->key[1]);
 	uint64_t hash = (uint64_t)x ^ (uint64_t)(x >> 64);
 
 	return &peers->bucket[(hash ^ hash >> 32) % BUCKETS];

@@ -212,8 +212,7 @@ static void list_append(struct list *list, struct list *node)
 	list->prev = node;
 }
 
-#define conn_of(list, member) \
-	((struct conn *)((char *)(list) - offsetof(struct conn, member)))
+#define conn_of(list, member) ((struct conn *)((char *)(list)-offsetof(struct conn, member)))
 
 /* ----------------------------------------------- phases, time-outs, limits */
 
