@@ -19,14 +19,27 @@ bool image_seal(int fd)
 	return !fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
 }
 
-/* Into memory, so that nobody can change what was checked. Returns a descriptor or -1. */
+/* The same bytes in memory, where nobody can change them. Returns a descriptor or -1 and errno. */
+static int copy(int from, uint64_t size)
+{
+	int to = image_memory();
+	ssize_t n = 1;
+
+	if (to < 0)
+		return -1;
+	for (; size && n > 0; size -= n)
+		n = sendfile(to, from, NULL, size);
+	if (n >= 0 && image_seal(to))
+		return to;
+	close(to);
+	return -1;
+}
+
 static int copy_file(const char *name, uint64_t *size)
 {
 	int from = open(name, O_RDONLY | O_CLOEXEC), to = -1;
 	struct stat st;
-	ssize_t n = 0;
 
-	*size = 0;
 	if (from < 0 || fstat(from, &st)) {
 		warn("%s", name);
 	} else if (!S_ISREG(st.st_mode) || st.st_size > UINT32_MAX) {
@@ -34,20 +47,12 @@ static int copy_file(const char *name, uint64_t *size)
 		      S_ISDIR(st.st_mode) ? "a folder" :
 		      S_ISREG(st.st_mode) ? "too large for one" :
 					    "no regular file");
-	} else if ((to = image_memory()) < 0) {
-		warn("memory for %s", name);
 	} else {
-		while (*size < (uint64_t)st.st_size) {
-			n = sendfile(to, from, NULL, st.st_size - *size);
-			if (n <= 0)
-				break;
-			*size += n;
-		}
-		if (n < 0 || !image_seal(to)) {
+		to = copy(from, st.st_size);
+		/* What was there in the end: the file may have become shorter */
+		if (to < 0 || fstat(to, &st))
 			warn("%s", name);
-			close(to);
-			to = -1;
-		}
+		*size = st.st_size;
 	}
 	if (from >= 0)
 		close(from);
@@ -65,10 +70,10 @@ int image_load(const char *name, struct khttpd_site *site)
 		return -1;
 	/* Nothing can be mapped of an empty file, but then nothing is looked at either */
 	data = mmap(NULL, size + !size, PROT_READ, MAP_SHARED, fd, 0);
+	if (data != MAP_FAILED && khttpd_site_open(site, data, size, &why))
+		return fd;
 	if (data == MAP_FAILED)
 		warn("%s", name);
-	else if (khttpd_site_open(site, data, size, &why))
-		return fd;
 	else
 		warnx("%s: cannot be used: %s", name, why);
 	close(fd);

@@ -36,7 +36,8 @@ from client import PORT, parse_head, request  # noqa: E402
 LARGE = 300123
 PATIENCE = 60
 SYS_DELETE_MODULE, SYS_FINIT_MODULE = 176, 313
-LOAD = f"port={PORT} linger_timeout_ms=500 debug_large={LARGE}"
+# No time-out comes to the rescue of a connection that is forgotten
+LOAD = f"port={PORT} linger_timeout_ms=500 header_timeout_ms=600000 debug_large={LARGE}"
 libc = ctypes.CDLL(None, use_errno=True)
 
 
