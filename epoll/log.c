@@ -23,7 +23,7 @@
 
 #include "../core/text.h"
 
-#define RING_SIZE (1 << 20) /* a power of two */
+#define RING_SIZE 1048576 /* a power of two */
 #define LINE_MAX_BYTES 4096 /* longer ones are cut in their variable parts */
 #define PART_MAX 1000 /* bytes of such a part */
 #define WRITE_MS 100 /* how often lines are written */
@@ -39,7 +39,7 @@ struct log_ring {
 };
 
 struct log {
-	char *name;
+	const char *name;
 	enum log_format format;
 	int fd;
 	pthread_t thread;
@@ -316,15 +316,17 @@ struct log *log_open(const char *name, enum log_format format)
 {
 	struct log *log = calloc(1, sizeof(*log));
 
-	if (!log || !(log->name = strdup(name))) {
+	if (!log) {
 		warnx("out of memory");
 		return NULL;
 	}
+	log->name = name;
 	log->format = format;
 	log->reported = -REPORT_S;
 	log->fd = file_open(name);
 	if (log->fd < 0) {
 		warn("%s", name);
+		free(log);
 		return NULL;
 	}
 	return log;
@@ -359,11 +361,11 @@ void log_close(struct log *log)
 
 	atomic_store(&log->ending, true);
 	pthread_join(log->thread, NULL);
-	while ((ring = log->rings)) {
+	while (log->rings) {
+		ring = log->rings;
 		log->rings = ring->next;
 		free(ring);
 	}
 	close(log->fd);
-	free(log->name);
 	free(log);
 }

@@ -17,7 +17,7 @@ struct log_ring;
 
 /**
  * log_open() - open the file
- * @name: file that lines are appended to; "-": standard output
+ * @name: file that lines are appended to, "-" is standard output; must stay
  * @format: of the lines
  *
  * Return: the log; NULL after a message.

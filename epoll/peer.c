@@ -78,10 +78,13 @@ struct peer *peer_get(struct peers *peers, const struct sockaddr *address, unsig
 	for (peer = *bucket; peer; peer = peer->next)
 		if (!memcmp(peer->addr, addr, sizeof(addr)))
 			break;
-	if (!peer && (peer = calloc(1, sizeof(*peer)))) {
-		memcpy(peer->addr, addr, sizeof(addr));
-		peer->next = *bucket;
-		*bucket = peer;
+	if (!peer) {
+		peer = calloc(1, sizeof(*peer));
+		if (peer) {
+			memcpy(peer->addr, addr, sizeof(addr));
+			peer->next = *bucket;
+			*bucket = peer;
+		}
 	}
 	if (peer && max && peer->conns >= max)
 		peer = NULL;

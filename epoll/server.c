@@ -153,13 +153,13 @@ struct conn {
  * @buf: where input is received
  */
 struct worker {
+	_Atomic(struct content *) next;
 	struct server *srv;
 	pthread_t thread;
 	int epoll, listener, wake;
-	struct content *_Atomic next;
 	atomic_int sheddable;
 	atomic_int sheds;
-	_Atomic uint64_t oldest;
+	atomic_ullong oldest;
 	struct content *content;
 	struct list queue[PHASES];
 	struct list again;
@@ -179,7 +179,7 @@ struct server {
 	struct peers *peers;
 	atomic_uint conns;
 	atomic_bool stopping;
-	_Atomic uint64_t end; /* milliseconds at which replies must have ended, when stopping */
+	atomic_ullong end; /* milliseconds at which replies must have ended, when stopping */
 	unsigned int n_workers;
 	struct worker *worker[];
 };
@@ -237,7 +237,7 @@ static void conn_enter(struct worker *w, struct conn *c, enum phase phase, bool 
 {
 	if (c->phase == phase && !progress)
 		return;
-	if ((phase == IDLE) != (c->phase == IDLE))
+	if (c->phase != phase && (phase == IDLE || c->phase == IDLE))
 		atomic_fetch_add(&w->sheddable, phase == IDLE ? 1 : -1);
 	if (phase == SEND || phase == LINGER)
 		c->unsent = conn_unacked(c);
@@ -564,7 +564,7 @@ static size_t conn_feed(struct worker *w, struct conn *c, const char *data, size
 			done += used;
 			if (!conn_grow_buffer(c))
 				conn_fail(w, c, 503);
-			break; /* it may have all bytes that it needs, and wants to be asked again */
+			break; /* it may have all that it needs: ask again */
 		case KHTTPD_READ_REQUEST:
 			done += used;
 			conn_answer(w, c, &req, last);
@@ -643,7 +643,7 @@ static void conn_abort(struct worker *w, struct conn *c)
 static bool conn_discard(struct worker *w, struct conn *c)
 {
 	unsigned int n = BUDGET;
-	ssize_t len = 1;
+	ssize_t len;
 
 	while (!c->eof && n--) {
 		len = recv(c->fd, w->buf, RECEIVE, 0);
@@ -882,7 +882,7 @@ static void worker_turn(struct worker *w)
 	w->now = milliseconds();
 	/*
 	 * A connection that is closed here may have a later event in this array only if somebody
-	 * else closes it. Accepting does that, to make room, and so do time-outs: so they come last.
+	 * else closes it. Accepting does that, to make room, and so do time-outs: they come last.
 	 */
 	for (i = 0; i < n; i++) {
 		if (events[i].data.ptr == &w->listener)
@@ -947,8 +947,8 @@ static int listener_open(const struct server_config *config, bool first)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	/*
-	 * Accepted sockets inherit it. Without it the kernel takes megabytes at once, and whoever is
-	 * still receiving them would be idle for us.
+	 * Accepted sockets inherit it. Without it the kernel takes megabytes at once, and whoever
+	 * is still receiving them would be idle for us.
 	 */
 	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	if (address->sa_family == AF_INET6)
@@ -976,8 +976,11 @@ static struct worker *worker_open(struct server *srv, const struct server_config
 	list_init(&w->again);
 	for (phase = 0; phase < PHASES; phase++)
 		list_init(&w->queue[phase]);
-	if (config->log && !(w->log = log_ring(config->log)))
-		return NULL;
+	if (config->log) {
+		w->log = log_ring(config->log);
+		if (!w->log)
+			return NULL;
+	}
 	w->listener = listener_open(config, !srv->n_workers);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
