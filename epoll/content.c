@@ -122,6 +122,8 @@ struct content *content_read(const char *name, uint64_t large_len)
 	if (data != MAP_FAILED && khttpd_site_open(&content->site, data, st.st_size, &why))
 		return content;
 	warnx("%s: cannot be used: %s", name ? name : "the built-in site", why);
+	if (data != MAP_FAILED)
+		munmap(data, st.st_size);
 	close(content->fd);
 	free(content);
 	return NULL;

@@ -24,8 +24,10 @@
 #include "../core/text.h"
 
 #define RING_SIZE 1048576 /* a power of two */
-#define LINE_MAX_BYTES 4096 /* longer ones are cut in their variable parts */
-#define PART_MAX 1000 /* bytes of such a part */
+#define PART_MAX 1000 /* bytes of what a client sent: longer parts are cut */
+#define PARTS 5 /* target, query, host, referer, user agent */
+#define LINE_SIZE (PARTS * PART_MAX + 1024)
+#define END_MS 2000 /* that the last lines have when the server ends */
 #define WRITE_MS 100 /* how often lines are written */
 #define REPORT_S 60 /* how often lost lines are reported */
 
@@ -56,38 +58,37 @@ struct log {
 
 struct line {
 	size_t len;
-	char text[LINE_MAX_BYTES];
+	char text[LINE_SIZE];
 };
 
 __attribute__((format(printf, 2, 3))) static void put(struct line *l, const char *format, ...)
 {
+	size_t room = sizeof(l->text) - l->len;
 	va_list args;
 	int n;
 
 	va_start(args, format);
-	n = vsnprintf(l->text + l->len, sizeof(l->text) - l->len, format, args);
+	n = vsnprintf(l->text + l->len, room, format, args);
 	va_end(args);
-	/* Never more than there is room for: parts are bounded. But cut the line if so. */
-	l->len += n < 0 ? 0 : n;
-	if (l->len > sizeof(l->text) - 1)
-		l->len = sizeof(l->text) - 1;
+	/* Never more than there is room for: parts are bounded, and the rest is short */
+	l->len += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
 }
 
 /* What a client sent: nothing of it may end the string or the line, or control a terminal. */
 static void put_quoted(struct line *l, struct khttpd_str s, bool json)
 {
-	uint32_t i, room = PART_MAX;
+	size_t end = l->len + PART_MAX;
+	uint32_t i;
 	uint8_t c;
 
-	for (i = 0; i < s.len && room > 6; i++) {
+	if (end > sizeof(l->text))
+		end = sizeof(l->text);
+	for (i = 0; i < s.len && l->len + 7 < end; i++) {
 		c = s.p[i];
-		if (c >= ' ' && c < 0x7f && c != '"' && c != '\\') {
+		if (c >= ' ' && c < 0x7f && c != '"' && c != '\\')
 			l->text[l->len++] = c;
-			room--;
-		} else {
+		else
 			put(l, json ? "\\u%04x" : "\\x%02X", c);
-			room -= json ? 6 : 4;
-		}
 	}
 }
 
@@ -358,9 +359,14 @@ void log_reopen(struct log *log)
 void log_close(struct log *log)
 {
 	struct log_ring *ring;
+	struct timespec end;
 
 	atomic_store(&log->ending, true);
-	pthread_join(log->thread, NULL);
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += END_MS / 1000;
+	/* It may wait for somebody to read a pipe: then what it uses stays until the program ends */
+	if (pthread_timedjoin_np(log->thread, NULL, &end))
+		return;
 	while (log->rings) {
 		ring = log->rings;
 		log->rings = ring->next;

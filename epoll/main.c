@@ -208,7 +208,7 @@ int main(int argc, char **argv)
 	struct server *srv;
 	sigset_t signals;
 	unsigned int i;
-	int signal;
+	int number;
 
 	memcpy(options, fixed, sizeof(fixed));
 	for (i = 0; i < N_NUMBERS; i++) {
@@ -229,6 +229,8 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	/* sendfile() knows no MSG_NOSIGNAL, and the log may be a pipe that nobody reads */
+	signal(SIGPIPE, SIG_IGN);
 
 	allow_descriptors(&a.config.limits);
 	a.config.content = content_read(a.site, a.large);
@@ -248,9 +250,9 @@ int main(int argc, char **argv)
 		err(EXIT_FAILURE, "cannot start threads");
 	warnx("serving on %s port %u, %u threads", a.bind, a.port, a.config.threads);
 	for (;;) {
-		if (sigwait(&signals, &signal))
+		if (sigwait(&signals, &number))
 			continue;
-		if (signal != SIGHUP)
+		if (number != SIGHUP)
 			break;
 		if (a.config.log)
 			log_reopen(a.config.log);

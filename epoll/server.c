@@ -23,6 +23,7 @@
 #include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@
 #include "peer.h"
 
 #define BUDGET 4 /* batches of replies before others have their turn */
+#define RECEIVES 8 /* recv() with something before that */
 #define TICK_MS 100 /* how often time-outs are looked at */
 #define EVENTS 256 /* taken from the kernel at a time */
 #define ACCEPTS 64 /* connections accepted before others have their turn */
@@ -106,7 +108,10 @@ struct tx {
  * @closing: the last reply was planned; all further input is thrown away
  * @shut: and our side of the connection was shut
  * @eof: the client has shut its side
- * @unsent: bytes that the client had not acknowledged when @phase was entered last
+ * @last: it was shed: the next reply is the last
+ * @sent: bytes given to the kernel
+ * @acked: bytes of them that the client had acknowledged when that was looked at last
+ * @acked_at: milliseconds since when it is that many
  * @requests: replies planned so far
  * @address: the client's, of either version
  * @peer: its address's counter
@@ -124,7 +129,10 @@ struct conn {
 	bool closing;
 	bool shut;
 	bool eof;
-	int unsent;
+	bool last;
+	uint64_t sent;
+	uint64_t acked;
+	uint64_t acked_at;
 	uint32_t requests;
 	struct sockaddr_in6 address;
 	struct peer *peer;
@@ -239,8 +247,10 @@ static void conn_enter(struct worker *w, struct conn *c, enum phase phase, bool 
 		return;
 	if (c->phase != phase && (phase == IDLE || c->phase == IDLE))
 		atomic_fetch_add(&w->sheddable, phase == IDLE ? 1 : -1);
-	if (phase == SEND || phase == LINGER)
-		c->unsent = conn_unacked(c);
+	if (c->phase != phase && (phase == SEND || phase == LINGER)) {
+		c->acked = c->sent - conn_unacked(c);
+		c->acked_at = w->now;
+	}
 	c->phase = phase;
 	c->since = w->now;
 	list_remove(&c->node);
@@ -367,7 +377,6 @@ static void conn_start(struct worker *w, int fd, const struct sockaddr *address)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 	struct epoll_event event = { EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, { .ptr = c } };
-	int on = 1;
 
 	if (!c) {
 		close(fd);
@@ -378,10 +387,6 @@ static void conn_start(struct worker *w, int fd, const struct sockaddr *address)
 	memcpy(&c->address, address, sizeof(c->address));
 	list_init(&c->again);
 	list_init(&c->node);
-	/* What we send is ready to go; pipelined replies are corked by sending them at once. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	/* HTTP knows no urgent data: such a byte is one like any other, in its place */
-	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
 	if (!conn_admit(w, c, address) || epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &event)) {
 		conn_free(w->srv, c);
 		return;
@@ -395,6 +400,7 @@ static void conn_start(struct worker *w, int fd, const struct sockaddr *address)
 
 static void worker_accept(struct worker *w)
 {
+	struct pollfd waiting = { .fd = w->listener, .events = POLLIN };
 	struct sockaddr_storage address;
 	unsigned int n = ACCEPTS;
 	socklen_t len;
@@ -416,8 +422,12 @@ static void worker_accept(struct worker *w)
 		case ENFILE:
 		case ENOBUFS:
 		case ENOMEM:
-			/* The kernel has told of it, and will not again: come back */
-			make_room(w);
+			/*
+			 * The kernel has told of it, and will not again: come back. It looks for
+			 * a descriptor before it looks for a connection, so there may be none.
+			 */
+			if (poll(&waiting, 1, 0) == 1)
+				make_room(w);
 			w->accept_at = w->now + TICK_MS;
 			return;
 		default: /* it went while it waited, or what accept(2) says is like that */
@@ -590,6 +600,7 @@ static int conn_send(struct conn *c, bool *progress)
 		if (n < 0)
 			return errno;
 		*progress = true;
+		c->sent += n;
 		tx->bytes -= n;
 		for (; tx->first < tx->n_vec && (size_t)n >= vec->iov_len; vec++, tx->first++)
 			n -= vec->iov_len;
@@ -603,6 +614,7 @@ static int conn_send(struct conn *c, bool *progress)
 		if (n < 0)
 			return errno;
 		*progress = true;
+		c->sent += n;
 		tx->left -= n;
 	}
 	tx->n_vec = 0;
@@ -671,29 +683,37 @@ static void conn_linger(struct worker *w, struct conn *c)
 	}
 	if (!c->shut) {
 		c->shut = true;
+		c->sent++; /* the FIN is acknowledged, too */
 		shutdown(c->fd, SHUT_WR);
 	}
 	conn_enter(w, c, LINGER, false);
 	/* More to throw away than one turn allows: the kernel has told of it already */
-	if (!c->eof && list_empty(&c->again) && recv(c->fd, w->buf, 1, MSG_PEEK) > 0)
+	if (!c->eof && list_empty(&c->again) &&
+	    (recv(c->fd, w->buf, 1, MSG_PEEK) >= 0 || errno != EAGAIN))
 		list_append(&w->again, &c->again);
 }
 
 /*
  * Time is up in a phase that needs nothing from us. Start it anew while the client still takes what
- * it was sent; give it up when that has stood still.
+ * it was sent; give it up when that has stood still for the send time-out, or for the shorter one
+ * after a shedding. A client that lingers has the whole time after its last ACK.
  */
 static void conn_expire(struct worker *w, struct conn *c)
 {
-	int unacked = conn_unacked(c);
+	unsigned int limit = timeout_of(&w->srv->limits, c->last ? LINGER : SEND);
+	uint64_t acked = c->sent - conn_unacked(c);
+	bool moved = acked != c->acked;
 
-	if (!unacked && !c->tx) {
+	if (acked >= c->sent && c->phase != SEND && (c->phase != LINGER || !moved)) {
 		conn_discard(w, c);
 		conn_close(w, c);
-	} else if (c->phase != IDLE && unacked == c->unsent) {
+	} else if (!moved && w->now - c->acked_at >= limit) {
 		conn_abort(w, c);
-	} else { /* an idle one whose replies were not taken is none */
-		conn_enter(w, c, c->phase == IDLE ? SEND : c->phase, true);
+	} else {
+		if (moved)
+			c->acked_at = w->now;
+		c->acked = acked;
+		conn_enter(w, c, c->phase, true);
 	}
 }
 
@@ -722,6 +742,8 @@ static bool conn_keep(struct conn *c, const char *data, size_t len)
 		c->rest = NULL;
 		return true;
 	}
+	if (data == c->rest && len == c->rest_len)
+		return true;
 	rest = malloc(len);
 	if (!rest)
 		return false;
@@ -744,24 +766,26 @@ static void conn_await(struct worker *w, struct conn *c, bool progress)
 /* One run: answer what is there, within the budget. The connection may be gone afterwards. */
 static void conn_io(struct worker *w, struct conn *c, enum verdict verdict)
 {
-	bool last = verdict == SHED || w->end, progress = false, all = false;
+	bool last = verdict == SHED || c->last || w->end, progress = false, all = false;
 	const char *in = c->rest;
 	size_t in_len = c->rest ? c->rest_len : 0, took;
-	unsigned int budget = BUDGET;
+	unsigned int budget = BUDGET, receives = RECEIVES;
 	uint32_t before = c->requests;
 	ssize_t n;
 	int err;
 
-	list_remove(&c->again);
 	if (verdict == EXPIRED && (c->phase >= SEND || (c->phase == IDLE && conn_unacked(c)))) {
 		conn_expire(w, c);
 		return;
 	}
+	list_remove(&c->again);
+	c->last |= verdict == SHED;
 	for (;;) {
 		if (c->tx) {
 			err = conn_send(c, &progress);
 			if (err == EAGAIN) {
-				if (!conn_keep(c, in, in_len))
+				/* Nothing under way whose ACK would tell us: memory was short */
+				if (!conn_unacked(c) || !conn_keep(c, in, in_len))
 					conn_close(w, c);
 				else
 					conn_enter(w, c, SEND, progress);
@@ -779,7 +803,7 @@ static void conn_io(struct worker *w, struct conn *c, enum verdict verdict)
 		}
 		if (all)
 			break;
-		if (!budget-- || !tx_get(w, c)) {
+		if (!budget-- || !receives || !tx_get(w, c)) {
 			if (!conn_keep(c, in, in_len) || !c->tx) {
 				conn_close(w, c);
 				return;
@@ -790,6 +814,9 @@ static void conn_io(struct worker *w, struct conn *c, enum verdict verdict)
 		}
 		while (!c->closing) {
 			if (!in_len) {
+				if (!receives)
+					break;
+				receives--;
 				n = c->eof ? 0 : recv(c->fd, w->buf, RECEIVE, 0);
 				if (n < 0 && errno != EAGAIN) {
 					conn_close(w, c);
@@ -818,10 +845,12 @@ static void conn_io(struct worker *w, struct conn *c, enum verdict verdict)
 	conn_keep(c, NULL, 0);
 	conn_trim(w, c);
 	/* All was taken and answered: wait for more, or end if somebody wants that. */
-	if (c->eof || ((last || verdict == EXPIRED) && khttpd_reader_idle(&c->reader)))
+	if (!c->eof && !((last || verdict == EXPIRED) && khttpd_reader_idle(&c->reader)))
+		conn_await(w, c, c->requests != before);
+	else if (conn_unacked(c))
 		conn_linger(w, c);
 	else
-		conn_await(w, c, c->requests != before);
+		conn_close(w, c);
 }
 
 /* ------------------------------------------------------------------ thread */
@@ -889,6 +918,8 @@ static void worker_turn(struct worker *w)
 			accept = true;
 		else if (events[i].data.ptr == &w->wake)
 			wake = true;
+		else if (events[i].events & EPOLLERR) /* reset: nobody takes a reply */
+			conn_close(w, events[i].data.ptr);
 		else
 			conn_io(w, events[i].data.ptr, STAY);
 	}
@@ -946,9 +977,13 @@ static int listener_open(const struct server_config *config, bool first)
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	/* Accepted sockets inherit what follows. What we send is ready to go ... */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	/* ... HTTP knows no urgent data: such a byte is one like any other, in its place ... */
+	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
 	/*
-	 * Accepted sockets inherit it. Without it the kernel takes megabytes at once, and whoever
-	 * is still receiving them would be idle for us.
+	 * ... and without this the kernel takes megabytes at once, and whoever is still receiving
+	 * them would be idle for us.
 	 */
 	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	if (address->sa_family == AF_INET6)
@@ -1044,10 +1079,11 @@ void server_stop(struct server *srv, unsigned int ms)
 	atomic_store(&srv->stopping, true);
 	for (i = 0; i < srv->n_workers; i++)
 		worker_kick(srv->worker[i]);
-	for (i = 0; i < srv->n_workers; i++) {
+	/* To make room a thread looks at all others: until the last one has ended */
+	for (i = 0; i < srv->n_workers; i++)
 		pthread_join(srv->worker[i]->thread, NULL);
+	for (i = 0; i < srv->n_workers; i++)
 		worker_free(srv->worker[i]);
-	}
 	peers_free(srv->peers);
 	free(srv);
 }

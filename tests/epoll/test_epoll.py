@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0
 """What khttpd-epoll does besides HTTP: files, signals, users, logs, and having too little of something."""
 
+import contextlib
 import json
 import os
 import pwd
@@ -8,6 +9,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -190,6 +192,41 @@ def test_user_is_another_one_in_the_end(epoll):
     assert get("/").status == 200
 
 
+def test_term_in_a_flood_ends_all_threads(epoll):
+    """Threads that ended were freed while others still looked at them to make room."""
+    for _ in range(4):
+        server = epoll("--threads=8", "--max_conns=2")
+        over = threading.Event()
+
+        def flood():
+            while not over.is_set():
+                with contextlib.suppress(OSError, AssertionError), Client() as c:
+                    c.ask()
+
+        threads = [threading.Thread(target=flood) for _ in range(4)]
+        for t in threads:
+            t.start()
+        time.sleep(0.3)
+        server.end()
+        over.set()
+        for t in threads:
+            t.join(PATIENCE)
+
+
+def test_reset_in_the_middle_of_a_large_reply_ends_one_connection(epoll):
+    """sendfile() raised SIGPIPE."""
+    server = epoll("--debug-large=6000000")
+    for half_close in (True, False) * 20:
+        c = Client(rcvbuf=8192)
+        c.send(request("GET", "/large.bin"))
+        if half_close:
+            c.sock.shutdown(socket.SHUT_WR)
+        c.sock.recv(1)
+        c.sock.close()
+    assert get("/").status == 200
+    assert server.process.poll() is None
+
+
 # --- the log -----------------------------------------------------------------------------------------------
 
 HOSTILE = 'GET /%0a?q="\\ HTTP/1.1\r\nHost: test\r\nUser-Agent: "\t\\\x80é\r\nReferer:  x \r\n\r\n'
@@ -254,6 +291,40 @@ def test_full_disk_costs_lines_not_replies(epoll):
     assert re.search(r"[1-9]\d* lines of the access log were dropped", server.messages())
 
 
+@pytest.mark.parametrize("log_format", ["combined", "json"])
+@pytest.mark.parametrize("fill", ["x", "\xe9", '"'])
+def test_log_parts_may_be_of_any_length(epoll, tmp_path, log_format, fill):
+    """Five long parts were more than a line had room for."""
+    server = epoll(f"--log={tmp_path / 'log'}", f"--log-format={log_format}")
+    head = f"GET /{'x' * 2000}?{'x' * 2000} HTTP/1.1\r\nHost: {'h' * 2000}\r\n" \
+        f"User-Agent: {fill * 2000}\r\nReferer: {fill * 2000}\r\n\r\n"
+    with Client() as c:
+        for _ in range(2):
+            c.send(head.encode("latin-1"))
+            assert c.response().status == 404
+    server.end()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == 2
+    assert all(len(line) > 4 * (1000 - 14) and line[-1] in '"}' for line in lines)
+
+
+def test_log_into_a_pipe_that_nobody_reads_does_not_hold_the_end_up(epoll):
+    with open(os.devnull, "rb") as nothing:
+        server = epoll("--log=-", stdin=nothing, stdout=subprocess.PIPE)
+        for _ in range(20):
+            with Client() as c:
+                for _ in range(40):
+                    assert c.ask("GET", "/" + "x" * 900).status == 404
+        server.end()
+        server.process.stdout.close()
+        server = epoll("--log=-", stdin=nothing, stdout=subprocess.PIPE)
+        server.process.stdout.close()
+        for _ in range(20):
+            assert get("/").status == 200
+            time.sleep(0.02)
+        server.end()
+
+
 def test_log_lines_of_all_threads_are_whole(epoll, tmp_path):
     server = epoll(f"--log={tmp_path / 'log'}", "--log-format=json", "--threads=4")
     for _ in range(100):
@@ -279,6 +350,51 @@ def test_without_descriptors_idle_connections_make_room(epoll):
         assert c.response().status == 200
     for c in held:
         c.sock.close()
+
+
+def test_clients_that_never_close_make_room(epoll):
+    """Each that was shed kept its place for the linger time-out."""
+    epoll("--max_conns=32")
+    held = []
+    for _ in range(100):
+        c = Client()
+        held.append(c)
+        c.send(request())
+        assert c.response().status == 200
+        time.sleep(0.01)
+    for c in held:
+        c.sock.close()
+
+
+def test_full_tables_shed_nobody_for_nobody(epoll):
+    """accept() fails for want of a descriptor before it looks whether somebody waits."""
+    epoll("--threads=1", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+    held = []
+    while len(held) < 50:
+        c = Client()
+        held.append(c)
+        c.send(request())
+        assert c.response().status == 200
+    time.sleep(0.5)
+    before = sum(c.is_open() for c in held)
+    time.sleep(1)
+    assert sum(c.is_open() for c in held) == before
+    for c in held:
+        c.sock.close()
+
+
+def test_sites_that_are_refused_cost_no_memory(epoll, sites, tmp_path):
+    site = tmp_path / "site.img"
+    shutil.copy(sites["A"], site)
+    server = epoll(f"--site={site}")
+    image = bytearray(sites["A"].read_bytes())
+    image[-1] ^= 1
+    site.write_bytes(image)
+    for n in range(5):
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("old site goes on", n + 1)
+    with open(f"/proc/{server.process.pid}/maps", encoding="ascii") as f:
+        assert f.read().count("khttpd-site") == 1
 
 
 def test_many_idle_connections(epoll):

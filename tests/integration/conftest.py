@@ -14,6 +14,7 @@ The suite runs against any engine:
 
 import os
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -57,25 +58,37 @@ class Server:
     def __init__(self, command):
         self.command = command.split()
         self.process = None
+        self.said = -1
         self.start({})
 
     def start(self, values):
         self.stop()
         options = [f"--{name}={value}" for name, value in values.items()]
-        self.process = subprocess.Popen(self.command + options, stderr=subprocess.PIPE)
-        for line in self.process.stderr:  # it says when it serves
-            if b"serving" in line:
-                os.set_blocking(self.process.stderr.fileno(), False)
-                return
-        raise OSError(f"{self.command} {options} does not start: status {self.process.wait()}")
+        with tempfile.TemporaryFile() as said:
+            self.process = subprocess.Popen(self.command + options, stderr=said)
+            self.said = os.dup(said.fileno())
+        end = time.monotonic() + 30
+        while b"serving on" not in self.messages():  # it says when it serves
+            assert time.monotonic() < end, "it does not start"
+            if self.process.poll() is not None:
+                raise OSError(f"{self.command} {options} does not start: {self.messages()}")
+            time.sleep(0.01)
+
+    def messages(self):
+        return os.pread(self.said, 1 << 20, 0)
+
+    def alive(self):
+        assert self.process.poll() is None, f"status {self.process.returncode}: {self.messages().decode()}"
 
     def stop(self):
-        if self.process:
-            self.process.terminate()
-            self.process.stderr.close()
-            status = self.process.wait(timeout=30)
-            self.process = None
-            assert status == 0, f"{self.command}: status {status}"
+        if not self.process:
+            return
+        self.process.terminate()
+        status = self.process.wait(timeout=30)
+        messages = self.messages()
+        os.close(self.said)
+        self.process = None
+        assert status == 0, f"{self.command}: status {status}: {messages.decode()}"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -85,6 +98,13 @@ def server():
     yield s
     if s:
         s.stop()
+
+
+@pytest.fixture(autouse=True)
+def still_alive(server):
+    yield
+    if server:
+        server.alive()
 
 
 class Options:
