@@ -364,7 +364,7 @@ void log_close(struct log *log)
 	atomic_store(&log->ending, true);
 	clock_gettime(CLOCK_REALTIME, &end);
 	end.tv_sec += END_MS / 1000;
-	/* It may wait for somebody to read a pipe: then what it uses stays until the program ends */
+	/* It may wait for somebody to read a pipe: what it uses stays until the program ends */
 	if (pthread_timedjoin_np(log->thread, NULL, &end))
 		return;
 	while (log->rings) {
