@@ -12,7 +12,7 @@ all: module
 help:
 	@echo 'Try it and test it (Debian 12, as root; nothing touches the running kernel):'
 	@echo '  make run          serve the built-in page from a throw-away virtual machine on 127.0.0.1:$(PORT) (PORT=)'
-	@echo '  make check        all tests: lint, unit, fuzz smoke, modules for $(KERNELS), virtual machines'
+	@echo '  make check        all tests: lint, unit, fuzz smoke, epoll, modules for $(KERNELS), virtual machines'
 	@echo '                    KERNELS="6.1" CASES="01-smoke" for a short selection; make -k to go on after a failure'
 	@echo '  make check-debug  the module on a kernel that checks memory, locks and life times (10 minutes to build it once)'
 	@echo '                    CASES= for other virtual machine tests, "0 1 2" for all; KHTTPD_DEBUG=0 leaves it out'
@@ -24,11 +24,13 @@ help:
 	@echo '  make load         load it into the running kernel, with PARAMS="port=8081 ..."'
 	@echo '  make unload       unload it'
 	@echo '  make tools        build build/khttpctl, which packs folders for it (docs/khttpctl.1)'
+	@echo '  make epoll        build build/khttpd-epoll, the server in user space'
 	@echo '  make site         pack the sample site of the tests into build/site.img'
 	@echo '  make clean        remove what was built'
 	@echo 'Single tests:'
 	@echo '  make unit         unit tests of the HTTP core, in user space with sanitizers'
 	@echo '  make fuzz         fuzz the HTTP core (fuzz-smoke: 30 s each)'
+	@echo '  make check-epoll  khttpd-epoll: the integration suite and its own tests, with sanitizers'
 	@echo '  make lint         formatting, checkpatch, shell scripts, sparse, cppcheck, clang-tidy'
 	@echo '  make coverage     the lines that unit tests and machines on the debug kernel run: build/coverage/index.html'
 	@echo '  make check-largest  a site of 1 GiB is packed, loaded and served'
@@ -102,6 +104,8 @@ bench-site:
 
 # tools
 -include tools/tools.mk
+# epoll: build/khttpd-epoll
+-include epoll/epoll.mk
 # unit, fuzz and fuzz-smoke
 -include tests/unit/unit.mk tests/fuzz/fuzz.mk
 # bench-lookup

@@ -6,11 +6,15 @@ The suite runs against any engine:
   KHTTPD_ENGINE              module, epoll or xdp
   KHTTPD_PARAMS              directory with one writable file per parameter
                              (engine module: /sys/module/khttpd/parameters)
+  KHTTPD_EPOLL               command line of khttpd-epoll, with its --port: started by the suite, and started again
+                             with other options where a test changes parameters
   KHTTPD_SITE                folder of the sample site that it serves, see sample.py; none: test_site.py is skipped
   KHTTPD_PATIENCE            seconds to wait for one answer (20)
 """
 
 import os
+import subprocess
+import tempfile
 import time
 
 import pytest
@@ -22,6 +26,9 @@ PARAMS = os.environ.get("KHTTPD_PARAMS",
 
 # Tests that an engine cannot have, by name.
 CANNOT = {
+    "epoll": {
+        "test_changed_idle_timeout_applies_to_new_waits": "parameters are options of the start",
+    },
     "xdp": {
         "test_silent_connection_is_closed_without_a_byte": "XDP holds no state for a silent client",
         "test_empty_line_alone_counts_as_silence": "XDP holds no state for a silent client",
@@ -43,6 +50,80 @@ def pytest_collection_modifyitems(items):
         reason = CANNOT.get(ENGINE, {}).get(item.originalname)
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+class Server:
+    """khttpd-epoll, whose parameters are options."""
+
+    def __init__(self, command):
+        self.command = command.split()
+        self.process = None
+        self.said = -1
+        self.start({})
+
+    def start(self, values):
+        self.stop()
+        options = [f"--{name}={value}" for name, value in values.items()]
+        with tempfile.TemporaryFile() as said:
+            self.process = subprocess.Popen(self.command + options, stderr=said)
+            self.said = os.dup(said.fileno())
+        end = time.monotonic() + 30
+        while b"serving on" not in self.messages():  # it says when it serves
+            assert time.monotonic() < end, "it does not start"
+            if self.process.poll() is not None:
+                raise OSError(f"{self.command} {options} does not start: {self.messages()}")
+            time.sleep(0.01)
+
+    def messages(self):
+        return os.pread(self.said, 1 << 20, 0)
+
+    def alive(self):
+        assert self.process.poll() is None, f"status {self.process.returncode}: {self.messages().decode()}"
+
+    def stop(self):
+        if not self.process:
+            return
+        self.process.terminate()
+        status = self.process.wait(timeout=30)
+        messages = self.messages()
+        os.close(self.said)
+        self.process = None
+        assert status == 0, f"{self.command}: status {status}: {messages.decode()}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def server():
+    command = os.environ.get("KHTTPD_EPOLL")
+    s = Server(command) if command else None
+    yield s
+    if s:
+        s.stop()
+
+
+@pytest.fixture(autouse=True)
+def still_alive(server):
+    yield
+    if server:
+        server.alive()
+
+
+class Options:
+    """Parameters of a server that must be started again to change them."""
+
+    def __init__(self, started):
+        self.server = started
+        self.values = {}
+
+    def set(self, **values):
+        self.values |= values
+        self.server.start(self.values)
+
+    def write(self, name, value):
+        self.set(**{name: value})
+
+    def restore(self):
+        if self.values:
+            self.server.start({})
 
 
 class Parameters:
@@ -87,8 +168,8 @@ class Parameters:
 
 
 @pytest.fixture
-def params():
-    p = Parameters()
+def params(server):
+    p = Options(server) if server else Parameters()
     yield p
     p.restore()
 

@@ -72,10 +72,12 @@ int image_load(const char *name, struct khttpd_site *site)
 	data = mmap(NULL, size + !size, PROT_READ, MAP_SHARED, fd, 0);
 	if (data != MAP_FAILED && khttpd_site_open(site, data, size, &why))
 		return fd;
-	if (data == MAP_FAILED)
+	if (data == MAP_FAILED) {
 		warn("%s", name);
-	else
+	} else {
 		warnx("%s: cannot be used: %s", name, why);
+		munmap(data, size + !size);
+	}
 	close(fd);
 	return -1;
 }

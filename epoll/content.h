@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* A site image in memory that nobody can change, counted by those who serve from it. */
+#ifndef KHTTPD_EPOLL_CONTENT_H
+#define KHTTPD_EPOLL_CONTENT_H
+
+#include <stdatomic.h>
+
+#include "../core/site.h"
+
+/**
+ * struct content - an image
+ * @site: it, checked
+ * @fd: the sealed memory that holds it; sendfile() takes large bodies from it
+ *
+ * The rest belongs to content.c.
+ */
+struct content {
+	struct khttpd_site site;
+	int fd;
+	atomic_uint users;
+};
+
+/**
+ * content_read() - copy an image from a file, or pack a folder
+ * @name: the file or folder; NULL: the built-in site
+ * @large_len: bytes of the built-in site's /large.bin, for tests; 0: none
+ *
+ * Return: the content with one user; NULL after a message.
+ */
+struct content *content_read(const char *name, uint64_t large_len);
+
+/* One user more; any thread that has the content from a user. */
+static inline struct content *content_get(struct content *content)
+{
+	atomic_fetch_add_explicit(&content->users, 1, memory_order_relaxed);
+	return content;
+}
+
+/* content_put() - one user less; the last one frees it */
+void content_put(struct content *content);
+
+#endif

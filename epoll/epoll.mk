@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0
+# khttpd-epoll, the engine in user space: build/khttpd-epoll, and with sanitizers for its tests
+EPOLL_PARSER := $(or $(HTTP_PARSER_DIR),compat/http_parser)
+EPOLL_SOURCES := $(wildcard epoll/*.c) tools/khttpctl/image_file.c $(wildcard core/*.c pack/*.c)
+EPOLL_HEADERS := $(wildcard epoll/*.h core/*.h pack/*.h) tools/khttpctl/khttpctl.h
+EPOLL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-initializers -Werror \
+	-DHTTP_PARSER_STRICT=1 -I$(EPOLL_PARSER)
+
+# epoll-program NAME CFLAGS: each with objects of its own
+define epoll-program
+build/epoll/$(1)/%.o: %.c $$(EPOLL_HEADERS) epoll/epoll.mk
+	@mkdir -p $$(@D)
+	$$(CC) $$(EPOLL_CFLAGS) $(2) -c -o $$@ $$<
+
+build/epoll/$(1)/http_parser.o: $$(EPOLL_PARSER)/http_parser.c epoll/epoll.mk
+	@mkdir -p $$(@D)
+	$$(CC) $$(EPOLL_CFLAGS) -Wno-implicit-fallthrough $(2) -c -o $$@ $$<
+
+build/$(1): $$(EPOLL_SOURCES:%.c=build/epoll/$(1)/%.o) build/epoll/$(1)/http_parser.o
+	$$(CC) $(2) -o $$@ $$^ $$(PACK_LIBS)
+endef
+$(eval $(call epoll-program,khttpd-epoll,-O2 -g -fstack-protector-strong))
+$(eval $(call epoll-program,khttpd-epoll-asan,-O1 -g -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all))
+$(eval $(call epoll-program,khttpd-epoll-tsan,-O1 -g -fsanitize=thread))
+
+.PHONY: epoll
+epoll: build/khttpd-epoll
+
+# The integration suite and what is its own, natively
+.PHONY: check-epoll check-epoll-tsan
+check-epoll: build/khttpd-epoll-asan build/site.img build/khttpctl build/vm-tools/httpc
+	tests/epoll/run asan
+
+check-epoll-tsan: build/khttpd-epoll-tsan build/site.img build/khttpctl build/vm-tools/httpc
+	tests/epoll/run tsan
+LONG += check-epoll-tsan

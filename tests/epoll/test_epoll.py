@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0
+"""What khttpd-epoll does besides HTTP: files, signals, users, logs, and having too little of something."""
+
+import contextlib
+import json
+import os
+import pwd
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from client import PORT, Client, get, request
+from conftest import PATIENCE, PROGRAM, TOP
+
+FULL = os.environ.get("KHTTPD_FULL") == "1"
+LARGE = 400000
+
+
+@pytest.fixture
+def sites(tmp_path):
+    """Images whose files are so many letters."""
+    images = {}
+    for letter in "AB":
+        folder = tmp_path / f"site-{letter}"
+        folder.mkdir()
+        (folder / "small").write_text(letter * 77)
+        (folder / "large").write_text(letter * LARGE)
+        images[letter] = tmp_path / f"{letter}.img"
+        subprocess.run([f"{TOP}/build/khttpctl", "pack", "-q", "--encodings=none", "-o", images[letter], folder],
+                       check=True)
+    return images
+
+
+def refused(*options):
+    """It does not start; what it says."""
+    done = subprocess.run([PROGRAM, f"--port={PORT}", *options], stderr=subprocess.PIPE, timeout=PATIENCE, check=False,
+                          encoding="utf-8")
+    assert done.returncode not in (0, -signal.SIGKILL), done.stderr
+    return done.stderr
+
+
+# --- what is served ----------------------------------------------------------------------------------------
+
+def test_without_a_site_a_page_says_what_this_is(epoll):
+    epoll()
+    assert b"khttpd" in get("/").body
+
+
+def test_folder_is_packed_and_served(epoll, tmp_path):
+    folder = tmp_path / "www"
+    folder.mkdir()
+    (folder / "index.html").write_text("<p>hello")
+    epoll(f"--site={folder}")
+    assert get("/").body == b"<p>hello"
+
+
+def test_file_that_changes_after_the_start_does_not_matter(epoll, sites):
+    epoll(f"--site={sites['A']}")
+    with open(sites["A"], "r+b") as f:
+        f.truncate(100)
+    assert get("/large").body == b"A" * LARGE
+
+
+def test_bad_site_is_refused(tmp_path):
+    bad = tmp_path / "bad"
+    bad.write_bytes(b"not an image" * 100)
+    assert "bad: cannot be used: " in refused(f"--site={bad}")
+    assert "nothing: No such file" in refused(f"--site={tmp_path / 'nothing'}")
+
+
+def test_hup_reads_the_site_again_and_a_bad_one_not(epoll, sites, tmp_path):
+    site = tmp_path / "site.img"
+    os.link(sites["A"], site)
+    server = epoll(f"--site={site}")
+    with Client() as c:
+        assert c.ask("GET", "/small").body == b"A" * 77
+        os.replace(sites["B"], site)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("read again")
+        assert c.ask("GET", "/small").body == b"B" * 77
+        site.write_bytes(b"")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("old site goes on")
+        assert c.ask("GET", "/small").body == b"B" * 77
+
+
+def test_swaps_under_load_lose_no_request(epoll, sites, tmp_path):
+    """Each reply is wholly from one site, and each request gets one."""
+    site = tmp_path / "site.img"
+    os.link(sites["A"], site)
+    server = epoll(f"--site={site}")
+    over, wrong, seen = threading.Event(), [], set()
+
+    def ask():
+        with Client() as c:
+            while not over.is_set():
+                for path, size in (("/small", 77), ("/large", LARGE)):
+                    body = c.ask("GET", path).body
+                    letters = set(body)
+                    seen.update(letters)
+                    if len(body) != size or len(letters) != 1:
+                        wrong.append((path, len(body), letters))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for n in range(1000 if FULL else 60):
+        fresh = shutil.copy(sites["AB"[n % 2]], tmp_path / "fresh")
+        os.replace(fresh, site)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("read again", n + 1)
+    over.set()
+    for t in threads:
+        t.join(PATIENCE)
+    assert not wrong
+    assert seen == set(b"AB")
+    assert len([fd for fd in os.listdir(f"/proc/{server.process.pid}/fd")
+                if "khttpd-site" in os.readlink(f"/proc/{server.process.pid}/fd/{fd}")]) == 1, "old sites are kept"
+
+
+# --- beginning and end -------------------------------------------------------------------------------------
+
+def test_port_in_use_is_an_error(epoll):
+    epoll()
+    assert f"port {PORT}: Address already in use" in refused()
+
+
+@pytest.mark.parametrize("options, why", [
+    (["--port=0"], "port must be a number from 1 to 65535"),
+    (["--max_head=100"], "max_head must be a number from 256 to 65536"),
+    (["--idle_timeout_ms=1s"], "idle_timeout_ms must be a number"),
+    (["--bind=example"], "example is no IP address"),
+    (["--log-format=xml"], "log-format must be combined or json"),
+    (["--log=/nonexistent/log"], "/nonexistent/log: No such file"),
+    (["surplus"], "Too many arguments"),
+])
+def test_wrong_options_are_named(options, why):
+    assert why in refused(*options)
+
+
+def test_killed_server_starts_again_at_once(epoll):
+    server = epoll()
+    with Client() as c:
+        assert c.ask().status == 200
+        server.process.kill()
+        server.process.wait()
+    epoll()
+    assert get("/").status == 200
+
+
+def test_term_lets_replies_end(epoll, sites):
+    server = epoll(f"--site={sites['A']}")
+    idle = Client()
+    assert idle.ask("GET", "/small").status == 200
+    busy = Client(rcvbuf=8192)
+    busy.send(request("GET", "/large"))
+    begun = Client()
+    begun.send(b"GET /small HTTP/1.1\r\n")
+    time.sleep(0.3)
+    server.process.terminate()
+    idle.expect_eof()
+    idle.sock.close()
+    end = time.monotonic() + PATIENCE
+    with pytest.raises(OSError):
+        while time.monotonic() < end:
+            Client().sock.close()
+    begun.send(b"Host: test\r\n\r\n")
+    reply = begun.response()
+    assert (reply.status, reply.closes) == (200, True)
+    begun.sock.close()
+    assert busy.response().body == b"A" * LARGE
+    busy.sock.close()
+    assert server.process.wait(timeout=PATIENCE) == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_user_is_another_one_in_the_end(epoll):
+    server = epoll("--user=nobody")
+    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as f:
+        status = f.read()
+    nobody = pwd.getpwnam("nobody")
+    assert re.search(rf"^Uid:(\t{nobody.pw_uid}){{4}}$", status, re.M)
+    assert re.search(rf"^Gid:(\t{nobody.pw_gid}){{4}}$", status, re.M)
+    assert re.search(rf"^Groups:\t{nobody.pw_gid} ?$", status, re.M)
+    assert get("/").status == 200
+
+
+def test_term_in_a_flood_ends_all_threads(epoll):
+    """Threads that ended were freed while others still looked at them to make room."""
+    for _ in range(4):
+        server = epoll("--threads=8", "--max_conns=2")
+        over = threading.Event()
+
+        def flood():
+            while not over.is_set():
+                with contextlib.suppress(OSError, AssertionError), Client() as c:
+                    c.ask()
+
+        threads = [threading.Thread(target=flood) for _ in range(4)]
+        for t in threads:
+            t.start()
+        time.sleep(0.3)
+        server.end()
+        over.set()
+        for t in threads:
+            t.join(PATIENCE)
+
+
+def test_reset_in_the_middle_of_a_large_reply_ends_one_connection(epoll):
+    """sendfile() raised SIGPIPE."""
+    server = epoll("--debug-large=6000000")
+    for half_close in (True, False) * 20:
+        c = Client(rcvbuf=8192)
+        c.send(request("GET", "/large.bin"))
+        if half_close:
+            c.sock.shutdown(socket.SHUT_WR)
+        c.sock.recv(1)
+        c.sock.close()
+    assert get("/").status == 200
+    assert server.process.poll() is None
+
+
+# --- the log -----------------------------------------------------------------------------------------------
+
+HOSTILE = 'GET /%0a?q="\\ HTTP/1.1\r\nHost: test\r\nUser-Agent: "\t\\\x80é\r\nReferer:  x \r\n\r\n'
+
+
+def ask_this_and_that():
+    with Client() as c:
+        assert c.ask("GET", "/nothing?x=1").status == 404
+        c.send(HOSTILE.encode("latin-1"))
+        assert c.response().status == 404
+        c.send(b"BAD\r\n\r\n")
+        assert c.response().status == 400
+
+
+def test_combined_log(epoll, tmp_path):
+    server = epoll(f"--log={tmp_path / 'log'}")
+    ask_this_and_that()
+    server.end()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == 3
+    begin = r"127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "
+    assert re.fullmatch(begin + r'"GET /nothing\?x=1 HTTP/1\.1" 404 \d+ "-" "[^"]*"', lines[0])
+    assert re.fullmatch(begin + r'"GET /%0a\?q=\\x22\\x5C HTTP/1\.1" 404 \d+ "x" "\\x22\\x09\\x5C\\x80\\xE9"', lines[1])
+    assert re.fullmatch(begin + r'"-" 400 \d+ "-" "-"', lines[2])
+
+
+def test_json_log(epoll, tmp_path):
+    server = epoll(f"--log={tmp_path / 'log'}", "--log-format=json")
+    ask_this_and_that()
+    server.end()
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["status"] for line in lines] == [404, 404, 400]
+    assert lines[0]["target"] == "/nothing?x=1"
+    assert lines[1]["agent"] == '"\t\\\x80é'
+    assert (lines[1]["referer"], lines[1]["host"], lines[1]["method"]) == ("x", "test", "GET")
+    assert "target" not in lines[2]
+
+
+def test_log_is_opened_anew_by_hup(epoll, tmp_path):
+    log = tmp_path / "log"
+    server = epoll(f"--log={log}")
+    assert get("/").status == 200
+    time.sleep(0.3)
+    log.rename(tmp_path / "log.1")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("read again")
+    time.sleep(0.3)
+    assert get("/").status == 200
+    server.end()
+    assert [len(f.read_text().splitlines()) for f in (tmp_path / "log.1", log)] == [1, 1]
+
+
+def test_full_disk_costs_lines_not_replies(epoll):
+    server = epoll("--log=/dev/full", "--threads=1")
+    with Client() as c:
+        for _ in range(200):  # more than a thread keeps: 1 MiB
+            c.send(request("GET", "/" + "x" * 900, "Referer: " + "y" * 900, "User-Agent: " + "z" * 900) * 5)
+            for _ in range(5):
+                assert c.response().status == 404
+    server.end()
+    assert "/dev/full: No space left" in server.messages()
+    assert re.search(r"[1-9]\d* lines of the access log were dropped", server.messages())
+
+
+@pytest.mark.parametrize("log_format", ["combined", "json"])
+@pytest.mark.parametrize("fill", ["x", "\xe9", '"'])
+def test_log_parts_may_be_of_any_length(epoll, tmp_path, log_format, fill):
+    """Five long parts were more than a line had room for."""
+    server = epoll(f"--log={tmp_path / 'log'}", f"--log-format={log_format}")
+    head = f"GET /{'x' * 2000}?{'x' * 2000} HTTP/1.1\r\nHost: {'h' * 2000}\r\n" \
+        f"User-Agent: {fill * 2000}\r\nReferer: {fill * 2000}\r\n\r\n"
+    with Client() as c:
+        for _ in range(2):
+            c.send(head.encode("latin-1"))
+            assert c.response().status == 404
+    server.end()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == 2
+    assert all(len(line) > 4 * (1000 - 14) and line[-1] in '"}' for line in lines)
+
+
+def test_log_into_a_pipe_that_nobody_reads_does_not_hold_the_end_up(epoll):
+    with open(os.devnull, "rb") as nothing:
+        server = epoll("--log=-", stdin=nothing, stdout=subprocess.PIPE)
+        for _ in range(20):
+            with Client() as c:
+                for _ in range(40):
+                    assert c.ask("GET", "/" + "x" * 900).status == 404
+        server.end()
+        server.process.stdout.close()
+        server = epoll("--log=-", stdin=nothing, stdout=subprocess.PIPE)
+        server.process.stdout.close()
+        for _ in range(20):
+            assert get("/").status == 200
+            time.sleep(0.02)
+        server.end()
+
+
+def test_log_lines_of_all_threads_are_whole(epoll, tmp_path):
+    server = epoll(f"--log={tmp_path / 'log'}", "--log-format=json", "--threads=4")
+    for _ in range(100):
+        with Client() as c:
+            c.send(request("GET", "/" + "x" * 100) * 40)
+            for _ in range(40):
+                assert c.response().status == 404
+    server.end()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == 4000
+    assert all(json.loads(line)["target"] == "/" + "x" * 100 for line in lines)
+
+
+# --- too little of something -------------------------------------------------------------------------------
+
+def test_without_descriptors_idle_connections_make_room(epoll):
+    epoll("--threads=1", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+    held = []
+    for _ in range(100):
+        c = Client()
+        held.append(c)
+        c.send(request())
+        assert c.response().status == 200
+    for c in held:
+        c.sock.close()
+
+
+def test_clients_that_never_close_make_room(epoll):
+    """Each that was shed kept its place for the linger time-out."""
+    epoll("--max_conns=32")
+    held = []
+    for _ in range(100):
+        c = Client()
+        held.append(c)
+        c.send(request())
+        assert c.response().status == 200
+        time.sleep(0.01)
+    for c in held:
+        c.sock.close()
+
+
+def test_full_tables_shed_nobody_for_nobody(epoll):
+    """accept() fails for want of a descriptor before it looks whether somebody waits."""
+    epoll("--threads=1", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+    held = []
+    while len(held) < 50:
+        c = Client()
+        held.append(c)
+        c.send(request())
+        assert c.response().status == 200
+    time.sleep(0.5)
+    before = sum(c.is_open() for c in held)
+    time.sleep(1)
+    assert sum(c.is_open() for c in held) == before
+    for c in held:
+        c.sock.close()
+
+
+def test_sites_that_are_refused_cost_no_memory(epoll, sites, tmp_path):
+    site = tmp_path / "site.img"
+    shutil.copy(sites["A"], site)
+    server = epoll(f"--site={site}")
+    image = bytearray(sites["A"].read_bytes())
+    image[-1] ^= 1
+    site.write_bytes(image)
+    for n in range(5):
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("old site goes on", n + 1)
+    with open(f"/proc/{server.process.pid}/maps", encoding="ascii") as f:
+        assert f.read().count("khttpd-site") == 1
+
+
+def test_many_idle_connections(epoll):
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    n = 10000
+    if files < n + 100:
+        pytest.skip(f"only {files} files may be open")
+    server = epoll()
+
+    def memory():
+        with open(f"/proc/{server.process.pid}/status", encoding="ascii") as f:
+            return int(re.search(r"^VmRSS:\s*(\d+) kB", f.read(), re.M)[1]) * 1024
+    before = memory()
+    with subprocess.Popen([f"{TOP}/build/vm-tools/httpc", "idle", "-p", str(PORT), "-n", str(n), "-f", "/"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="ascii") as crowd:
+        assert f"complete={n}" in crowd.stdout.readline()
+        each = (memory() - before) / n
+        print(f"{each:.0f} bytes a connection")
+        assert get("/").status == 200
+        crowd.stdin.close()
+        assert "closed_at_once=0 " in crowd.stdout.readline()
+    if "san" not in os.path.basename(PROGRAM):
+        assert each < 1000
