@@ -784,8 +784,7 @@ static void conn_io(struct worker *w, struct conn *c, enum verdict verdict)
 		if (c->tx) {
 			err = conn_send(c, &progress);
 			if (err == EAGAIN) {
-				/* Nothing under way whose ACK would tell us: memory was short */
-				if (!conn_unacked(c) || !conn_keep(c, in, in_len))
+				if (!conn_keep(c, in, in_len))
 					conn_close(w, c);
 				else
 					conn_enter(w, c, SEND, progress);
