@@ -6,9 +6,12 @@ EPOLL_HEADERS := $(wildcard epoll/*.h core/*.h pack/*.h) tools/khttpctl/khttpctl
 EPOLL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-initializers -Werror \
 	-DHTTP_PARSER_STRICT=1 -I$(EPOLL_PARSER)
 
+compat/http_parser/http_parser.c compat/http_parser/http_parser.h &:
+	scripts/setup --only parser
+
 # epoll-program NAME CFLAGS: each with objects of its own
 define epoll-program
-build/epoll/$(1)/%.o: %.c $$(EPOLL_HEADERS) epoll/epoll.mk
+build/epoll/$(1)/%.o: %.c $$(EPOLL_HEADERS) epoll/epoll.mk | $$(EPOLL_PARSER)/http_parser.h
 	@mkdir -p $$(@D)
 	$$(CC) $$(EPOLL_CFLAGS) $(2) -c -o $$@ $$<
 
