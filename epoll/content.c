@@ -4,7 +4,6 @@
 
 #include <err.h>
 #include <libgen.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -24,38 +23,20 @@ void content_put(struct content *content)
 	free(content);
 }
 
-/* Give @size bytes at @image to a sealed descriptor: -1 after a message. */
-static int seal(const void *image, uint64_t size)
-{
-	int fd = image_memory();
-	const char *p = image;
-	ssize_t n = 1;
-
-	while (fd >= 0 && size && n > 0) {
-		n = write(fd, p, size < 1 << 30 ? size : 1 << 30);
-		p += n;
-		size -= n;
-	}
-	if (fd >= 0 && n > 0 && image_seal(fd))
-		return fd;
-	warn("memory for the site");
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
 static int builtin(uint64_t large_len)
 {
 	uint64_t size = khttpd_builtin_size(large_len);
 	void *image = calloc(1, size);
-	int fd = -1;
+	int fd;
 
 	if (!image) {
 		warnx("memory for the built-in site");
 		return -1;
 	}
 	khttpd_builtin_write(image, large_len);
-	fd = seal(image, size);
+	fd = image_hold(image, size);
+	if (fd < 0)
+		warn("memory for the site");
 	free(image);
 	return fd;
 }
@@ -71,21 +52,22 @@ static int pack_folder(const char *name)
 	char *path = realpath(name, NULL);
 	struct pack_host host = { "", name };
 	struct packed packed;
-	cpu_set_t set;
 	struct pack_options options = {
 		.name = path ? basename(path) : "site",
 		.hosts = &host,
 		.n_hosts = 1,
 		.level = PACK_LEVEL,
 		.codings = 1 << KHTTPD_BR | 1 << KHTTPD_ZSTD | 1 << KHTTPD_GZIP,
-		.jobs = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set),
+		.jobs = pack_processors(),
 		.mime_types = PACK_MIME_TYPES,
 		.message = message,
 	};
 	int fd = -1;
 
 	if (pack_site(&options, &packed)) {
-		fd = seal(packed.image, packed.size);
+		fd = image_hold(packed.image, packed.size);
+		if (fd < 0)
+			warn("memory for the site");
 		packed_free(&packed);
 	}
 	free(path);
@@ -95,12 +77,10 @@ static int pack_folder(const char *name)
 struct content *content_read(const char *name, uint64_t large_len)
 {
 	struct content *content = calloc(1, sizeof(*content));
-	const char *why = "out of memory";
 	struct stat st;
-	void *data;
 
 	if (!content) {
-		warnx("%s", why);
+		warnx("out of memory");
 		return NULL;
 	}
 	atomic_init(&content->users, 1);
@@ -108,23 +88,14 @@ struct content *content_read(const char *name, uint64_t large_len)
 		content->fd = image_load(name, &content->site);
 		if (content->fd >= 0)
 			return content;
-		free(content);
-		return NULL;
+	} else {
+		content->fd = name ? pack_folder(name) : builtin(large_len);
+		if (content->fd >= 0 &&
+		    image_open(content->fd, name ? name : "the built-in site", &content->site))
+			return content;
+		if (content->fd >= 0)
+			close(content->fd);
 	}
-	content->fd = name ? pack_folder(name) : builtin(large_len);
-	if (content->fd < 0) {
-		free(content);
-		return NULL;
-	}
-	data = fstat(content->fd, &st) ?
-		       MAP_FAILED :
-		       mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, content->fd, 0);
-	if (data != MAP_FAILED && khttpd_site_open(&content->site, data, st.st_size, &why))
-		return content;
-	warnx("%s: cannot be used: %s", name ? name : "the built-in site", why);
-	if (data != MAP_FAILED)
-		munmap(data, st.st_size);
-	close(content->fd);
 	free(content);
 	return NULL;
 }

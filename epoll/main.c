@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
-#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "../core/request.h"
+#include "../pack/pack.h"
 #include "server.h"
 
 #define DRAIN_MS 10000 /* that replies have when the server ends */
@@ -170,13 +170,6 @@ static void allow_descriptors(const struct limits *limits)
 		      (unsigned long)files.rlim_cur, limits->max_conns);
 }
 
-static unsigned int processors(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
-}
-
 int main(int argc, char **argv)
 {
 	static const struct argp_option fixed[] = {
@@ -219,7 +212,7 @@ int main(int argc, char **argv)
 		};
 		*(unsigned int *)((char *)&a.config.limits + numbers[i].at) = numbers[i].usual;
 	}
-	a.config.threads = processors();
+	a.config.threads = pack_processors();
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if (!parse_address(a.bind, a.port, &a.config.address))
 		errx(EX_USAGE, "%s is no IP address", a.bind);

@@ -6,7 +6,7 @@
  *	accept -> read -> plan -> write -> (wait, and read again) -> linger -> close
  *
  * The set is edge-triggered: the kernel reports that a socket became readable or writable once, and
- * not again for what was there before. Two rules follow, and all of conn_run() is built on them:
+ * not again for what was there before. Two rules follow, and all of conn_io() is built on them:
  *
  *  - Whoever was told goes on until the kernel says EAGAIN. Only then is another event promised.
  *  - Whoever stops earlier, here because others want their turn, must come back by himself: such
@@ -17,10 +17,8 @@
  */
 #include "server.h"
 
-#include <err.h>
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -63,7 +61,7 @@ enum phase {
 	PHASES,
 };
 
-/* Why conn_run() is called for a connection to which nothing happened. */
+/* Why conn_io() is called for a connection to which nothing happened. */
 enum verdict {
 	STAY,
 	EXPIRED, /* its time is up */
@@ -324,6 +322,7 @@ static bool make_room(struct worker *w)
 	struct worker *oldest, *other;
 	uint64_t since, at;
 	unsigned int i;
+	int unclaimed;
 
 	do {
 		oldest = NULL;
@@ -338,10 +337,10 @@ static bool make_room(struct worker *w)
 		}
 		if (!oldest)
 			return false;
-		i = atomic_fetch_sub(&oldest->sheddable, 1);
-		if ((int)i <= 0) /* somebody else was faster */
+		unclaimed = atomic_fetch_sub(&oldest->sheddable, 1);
+		if (unclaimed <= 0) /* somebody else was faster */
 			atomic_fetch_add(&oldest->sheddable, 1);
-	} while ((int)i <= 0);
+	} while (unclaimed <= 0);
 	atomic_fetch_add(&oldest->sheds, 1);
 	if (oldest == w)
 		worker_shed(w);

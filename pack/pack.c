@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -966,6 +967,13 @@ static void packer_free(struct packer *p)
 	if (p->image)
 		image_free(p->image);
 	pthread_mutex_destroy(&p->report.lock);
+}
+
+unsigned int pack_processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
 }
 
 bool pack_site(const struct pack_options *options, struct packed *packed)

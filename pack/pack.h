@@ -102,6 +102,9 @@ struct packed {
 	struct pack_noted noted[PACK_NOTES];
 };
 
+/* pack_processors() - those that this process may use: as many threads as are worth having */
+unsigned int pack_processors(void);
+
 /**
  * pack_site() - pack a site
  * @options: what and how

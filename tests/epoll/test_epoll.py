@@ -345,41 +345,35 @@ def test_log_lines_of_all_threads_are_whole(epoll, tmp_path):
 
 # --- too little of something -------------------------------------------------------------------------------
 
-def test_without_descriptors_idle_connections_make_room(epoll):
-    epoll("--threads=1", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+def each_served(n, pause=0):
+    """That many clients, one after the other, each asked and answered, and still there."""
     held = []
-    for _ in range(100):
+    for _ in range(n):
         c = Client()
         held.append(c)
         c.send(request())
         assert c.response().status == 200
-    for c in held:
+        time.sleep(pause)
+    return held
+
+
+def test_without_descriptors_idle_connections_make_room(epoll):
+    epoll("--threads=1", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+    for c in each_served(100):
         c.sock.close()
 
 
 def test_clients_that_never_close_make_room(epoll):
     """Each that was shed kept its place for the linger time-out."""
     epoll("--max_conns=32")
-    held = []
-    for _ in range(100):
-        c = Client()
-        held.append(c)
-        c.send(request())
-        assert c.response().status == 200
-        time.sleep(0.01)
-    for c in held:
+    for c in each_served(100, 0.01):
         c.sock.close()
 
 
 def test_full_tables_shed_nobody_for_nobody(epoll):
     """accept() fails for want of a descriptor before it looks whether somebody waits."""
     epoll("--threads=1", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
-    held = []
-    while len(held) < 50:
-        c = Client()
-        held.append(c)
-        c.send(request())
-        assert c.response().status == 200
+    held = each_served(50)
     time.sleep(0.5)
     before = sum(c.is_open() for c in held)
     time.sleep(1)

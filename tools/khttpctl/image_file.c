@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* Reads a site image from a file. */
+/* Site images in memory that nobody can change: from files, and from our own. */
 #include <err.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -9,14 +9,30 @@
 
 #include "khttpctl.h"
 
-int image_memory(void)
+static int image_memory(void)
 {
 	return memfd_create("khttpd-site", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 }
 
-bool image_seal(int fd)
+static bool image_seal(int fd)
 {
 	return !fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
+}
+
+int image_hold(const void *image, uint64_t size)
+{
+	int fd = image_memory();
+	const char *p = image;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return -1;
+	for (; size && n > 0; size -= n, p += n)
+		n = write(fd, p, size < 1 << 30 ? size : 1 << 30);
+	if (n > 0 && image_seal(fd))
+		return fd;
+	close(fd);
+	return -1;
 }
 
 /* The same bytes in memory, where nobody can change them. Returns a descriptor or -1 and errno. */
@@ -35,7 +51,7 @@ static int copy(int from, uint64_t size)
 	return -1;
 }
 
-static int copy_file(const char *name, uint64_t *size)
+static int copy_file(const char *name)
 {
 	int from = open(name, O_RDONLY | O_CLOEXEC), to = -1;
 	struct stat st;
@@ -49,35 +65,46 @@ static int copy_file(const char *name, uint64_t *size)
 					    "no regular file");
 	} else {
 		to = copy(from, st.st_size);
-		/* What was there in the end: the file may have become shorter */
-		if (to < 0 || fstat(to, &st))
+		if (to < 0)
 			warn("%s", name);
-		*size = st.st_size;
 	}
 	if (from >= 0)
 		close(from);
 	return to;
 }
 
-int image_load(const char *name, struct khttpd_site *site)
+bool image_open(int fd, const char *name, struct khttpd_site *site)
 {
 	const char *why;
-	uint64_t size;
+	struct stat st;
+	size_t room;
 	void *data;
-	int fd = copy_file(name, &size);
 
-	if (fd < 0)
-		return -1;
+	/* The file may have become shorter while it was copied: what counts is what is here */
+	if (fstat(fd, &st)) {
+		warn("%s", name);
+		return false;
+	}
 	/* Nothing can be mapped of an empty file, but then nothing is looked at either */
-	data = mmap(NULL, size + !size, PROT_READ, MAP_SHARED, fd, 0);
-	if (data != MAP_FAILED && khttpd_site_open(site, data, size, &why))
-		return fd;
+	room = st.st_size + !st.st_size;
+	data = mmap(NULL, room, PROT_READ, MAP_SHARED, fd, 0);
 	if (data == MAP_FAILED) {
 		warn("%s", name);
-	} else {
-		warnx("%s: cannot be used: %s", name, why);
-		munmap(data, size + !size);
+		return false;
 	}
+	if (khttpd_site_open(site, data, st.st_size, &why))
+		return true;
+	warnx("%s: cannot be used: %s", name, why);
+	munmap(data, room);
+	return false;
+}
+
+int image_load(const char *name, struct khttpd_site *site)
+{
+	int fd = copy_file(name);
+
+	if (fd < 0 || image_open(fd, name, site))
+		return fd;
 	close(fd);
 	return -1;
 }

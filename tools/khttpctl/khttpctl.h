@@ -56,19 +56,23 @@ bool output_write(const char *name, const void *data, uint64_t size);
 int image_load(const char *name, struct khttpd_site *site);
 
 /**
- * image_memory() - memory for an image, which can be handed to the kernel
+ * image_hold() - copy an image into memory that nobody can change, to be handed to the kernel
+ * @image: it
+ * @size: bytes at @image
  *
- * Return: a descriptor, or -1 and errno.
+ * Return: a sealed descriptor; -1 and errno.
  */
-int image_memory(void);
+int image_hold(const void *image, uint64_t size);
 
 /**
- * image_seal() - let nobody change it any more
- * @fd: from image_memory(); not mapped for writing
+ * image_open() - map an image and check it
+ * @fd: a sealed descriptor
+ * @name: for messages
+ * @site: set on success; lives until the end of the program, or until its image is unmapped
  *
- * Return: true, or false and errno.
+ * Return: true; false after a message.
  */
-bool image_seal(int fd);
+bool image_open(int fd, const char *name, struct khttpd_site *site);
 
 /* image_list() - print the paths and rules of a site, one on a line */
 void image_list(const struct khttpd_site *site);

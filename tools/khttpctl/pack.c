@@ -3,7 +3,6 @@
 #include <argp.h>
 #include <err.h>
 #include <libgen.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -292,13 +291,6 @@ static bool is_inside(const char *file, const char *dir)
 	return inside;
 }
 
-static unsigned int processors(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
-}
-
 static int list(const char *file)
 {
 	struct khttpd_site site;
@@ -312,24 +304,15 @@ static int list(const char *file)
 /* Load a site image that is in memory. */
 static bool load_image(const void *image, uint64_t size)
 {
-	int fd = image_memory();
-	const char *p = image;
-	bool done = fd >= 0;
-	ssize_t n;
+	int fd = image_hold(image, size);
+	bool done;
 
-	while (done && size) {
-		n = write(fd, p, size < 1 << 30 ? size : 1 << 30);
-		done = n > 0;
-		p += n;
-		size -= n;
-	}
-	done = done && image_seal(fd);
-	if (done)
-		done = module_load(fd);
-	else
+	if (fd < 0) {
 		warn("the packed site in memory");
-	if (fd >= 0)
-		close(fd);
+		return false;
+	}
+	done = module_load(fd);
+	close(fd);
 	return done;
 }
 
@@ -400,7 +383,7 @@ static int run(int argc, char **argv, const struct argp *argp, bool load)
 		.pack = {
 			.level = PACK_LEVEL,
 			.codings = 1U << KHTTPD_BR | 1U << KHTTPD_ZSTD | 1U << KHTTPD_GZIP,
-			.jobs = processors(),
+			.jobs = pack_processors(),
 			.mime_types = PACK_MIME_TYPES,
 			.message = message,
 			.context = &display,
