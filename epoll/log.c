@@ -92,7 +92,10 @@ static void put_quoted(struct line *l, struct khttpd_str s, bool json)
 	}
 }
 
-/* A field of the request that core/ does not look at. The head is complete, and ends with CRLF. */
+/*
+ * A field of the request that core/ does not look at. The head is complete: each line ends with
+ * CRLF, the last one is empty, and there is no CR elsewhere, or core/ would have refused it.
+ */
 static struct khttpd_str find_field(const struct khttpd_request *req, const char *lower)
 {
 	uint32_t len = strlen(lower);
@@ -101,8 +104,8 @@ static struct khttpd_str find_field(const struct khttpd_request *req, const char
 
 	if (req->error || !p)
 		return value;
-	for (p = strstr(p, "\r\n") + 2; *p != '\r'; p = end + 2) {
-		end = strchr(p, '\r');
+	for (p = (char *)rawmemchr(p, '\r') + 2; *p != '\r'; p = end + 2) {
+		end = rawmemchr(p, '\r');
 		if (end - p > len && p[len] == ':' && khttpd_same(p, lower, len))
 			return khttpd_trim((struct khttpd_str){ p + len + 1, end - p - len - 1 });
 	}
