@@ -976,21 +976,46 @@ unsigned int pack_processors(void)
 	return sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
 }
 
-bool pack_site(const struct pack_options *options, struct packed *packed)
+struct pack_options pack_usual(void)
 {
+	return (struct pack_options){
+		.level = PACK_LEVEL,
+		.codings = 1U << KHTTPD_BR | 1U << KHTTPD_ZSTD | 1U << KHTTPD_GZIP,
+		.jobs = pack_processors(),
+		.mime_types = PACK_MIME_TYPES,
+	};
+}
+
+/* That of the first folder, also if it was called "." */
+static const char *site_name(char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+
+	return slash && slash[1] ? slash + 1 : "site";
+}
+
+bool pack_site(const struct pack_options *wanted, struct packed *packed)
+{
+	struct pack_options options = *wanted;
 	struct packer p = {
-		.options = options,
-		.report = { .options = options, .lock = PTHREAD_MUTEX_INITIALIZER },
+		.options = &options,
+		.report = { .options = &options, .lock = PTHREAD_MUTEX_INITIALIZER },
 		.packed = packed,
 		.now = time(NULL),
 	};
+	char *path = NULL;
 	bool done;
 
 	memset(packed, 0, sizeof(*packed));
-	done = (p.mime = mime_open(options->mime_types, &p.report)) && open_hosts(&p) &&
+	if (!options.name) {
+		path = realpath(options.hosts[0].dir, NULL);
+		options.name = site_name(path);
+	}
+	done = (p.mime = mime_open(options.mime_types, &p.report)) && open_hosts(&p) &&
 	       find_files(&p) && parse_rules(&p) && read_files(&p) && decide_paths(&p) &&
 	       make_image(&p);
 	packer_free(&p);
+	free(path);
 	if (!done)
 		packed_free(packed);
 	return done;

@@ -27,7 +27,7 @@ struct pack_host {
 
 /**
  * struct pack_options - what to pack and how
- * @name: of the site, shown by "status"
+ * @name: of the site, shown by "status"; NULL: that of the first host's folder
  * @hosts: the hosts; one of them is the default host
  * @n_hosts: entries of @hosts
  * @level: of compression, 1 (quick) to PACK_MAX_LEVEL (small)
@@ -105,16 +105,19 @@ struct packed {
 /* pack_processors() - those that this process may use: as many threads as are worth having */
 unsigned int pack_processors(void);
 
+/* pack_usual() - how to pack unless somebody wants something else; without hosts, says nothing */
+struct pack_options pack_usual(void);
+
 /**
  * pack_site() - pack a site
- * @options: what and how
+ * @wanted: what and how
  * @packed: set on success; to be freed by packed_free()
  *
  * Ends the program when memory is short.
  *
  * Return: true; false after at least one message that is an error.
  */
-bool pack_site(const struct pack_options *options, struct packed *packed);
+bool pack_site(const struct pack_options *wanted, struct packed *packed);
 void packed_free(struct packed *packed);
 
 #endif

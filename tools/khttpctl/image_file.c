@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* Site images in memory that nobody can change: from files, and from our own. */
+/* Site images in memory that nobody can change: from files, folders, and our own memory. */
 #include <err.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -105,6 +107,61 @@ int image_load(const char *name, struct khttpd_site *site)
 
 	if (fd < 0 || image_open(fd, name, site))
 		return fd;
+	close(fd);
+	return -1;
+}
+
+static void message(void *context, enum pack_severity severity, const char *text)
+{
+	(void)context;
+	warnx("%s%s", severity == PACK_WARNING ? "warning: " : "", text);
+}
+
+static int pack_folder(const char *name, const struct pack_options *how, struct packed *packed)
+{
+	struct pack_host host = { "", name };
+	struct pack_options usual = pack_usual();
+	int fd;
+
+	if (!how) {
+		usual.hosts = &host;
+		usual.n_hosts = 1;
+		usual.message = message;
+		how = &usual;
+	}
+	if (!pack_site(how, packed))
+		return -1;
+	fd = image_hold(packed->image, packed->size);
+	if (fd < 0) {
+		warn("memory for the site");
+		packed_free(packed);
+		return -1;
+	}
+	/* Once is enough */
+	munmap(packed->image, packed->size);
+	packed->image = NULL;
+	return fd;
+}
+
+bool is_folder(const char *name)
+{
+	struct stat st;
+
+	return !stat(name, &st) && S_ISDIR(st.st_mode);
+}
+
+int image_make(const char *name, const struct pack_options *how, struct khttpd_site *site,
+	       struct packed *packed)
+{
+	int fd;
+
+	memset(packed, 0, sizeof(*packed));
+	if (!is_folder(name))
+		return image_load(name, site);
+	fd = pack_folder(name, how, packed);
+	if (fd < 0 || image_open(fd, name, site))
+		return fd;
+	packed_free(packed);
 	close(fd);
 	return -1;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "../../core/site.h"
+#include "../../pack/pack.h"
 
 /* The sub-commands. @argv[0] is "khttpctl NAME"; the result is the exit status. */
 int cmd_pack(int argc, char **argv);
@@ -54,6 +55,21 @@ bool output_write(const char *name, const void *data, uint64_t size);
  * Return: a descriptor of the memory that holds it, sealed; -1 after a message.
  */
 int image_load(const char *name, struct khttpd_site *site);
+
+/* is_folder() - does @name lead to one? */
+bool is_folder(const char *name);
+
+/**
+ * image_make() - read a site image and check it, or pack a folder
+ * @name: the file or folder
+ * @how: how to pack, with its hosts; NULL: as usual, @name alone
+ * @site: set on success; lives until its image is unmapped
+ * @packed: set on success: what was packed, but for the image; nothing if @name is a file
+ *
+ * Return: a descriptor of the memory that holds the image, sealed; -1 after a message.
+ */
+int image_make(const char *name, const struct pack_options *how, struct khttpd_site *site,
+	       struct packed *packed);
 
 /**
  * image_hold() - copy an image into memory that nobody can change, to be handed to the kernel

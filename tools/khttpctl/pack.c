@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../pack/coding.h"
@@ -301,51 +299,12 @@ static int list(const char *file)
 	return EXIT_SUCCESS;
 }
 
-/* Load a site image that is in memory. */
-static bool load_image(const void *image, uint64_t size)
+static bool pack(const struct arguments *a, struct display *display)
 {
-	int fd = image_hold(image, size);
-	bool done;
-
-	if (fd < 0) {
-		warn("the packed site in memory");
-		return false;
-	}
-	done = module_load(fd);
-	close(fd);
-	return done;
-}
-
-/* Load a site image as it is. The kernel gets it from memory: it reads it while others wait. */
-static bool load_file(const char *name)
-{
-	struct khttpd_site site;
-	int fd = image_load(name, &site); /* a better message than the kernel's */
-	bool done;
-
-	if (fd < 0)
-		return false;
-	done = module_load(fd);
-	close(fd);
-	return done;
-}
-
-static bool is_folder(const char *name)
-{
-	struct stat st;
-
-	return !stat(name, &st) && S_ISDIR(st.st_mode);
-}
-
-static bool pack(struct arguments *a, struct display *display)
-{
-	const char *where = a->load ? "loaded" : a->dry_run ? NULL : a->output;
 	struct packed packed;
-	char *path = NULL;
 	uint32_t i;
 	bool done;
 
-	a->pack.hosts = a->hosts;
 	for (i = 0; a->output && i < a->pack.n_hosts; i++) {
 		if (!is_inside(a->output, a->hosts[i].dir))
 			continue;
@@ -353,43 +312,48 @@ static bool pack(struct arguments *a, struct display *display)
 		      a->hosts[i].dir);
 		return false;
 	}
-	if (!a->pack.name) {
-		path = realpath(a->hosts[0].dir, NULL);
-		a->pack.name = path ? basename(path) : "site";
-	}
-	if (display->bar && !a->quiet)
-		a->pack.progress = progress;
 	done = pack_site(&a->pack, &packed);
 	clear(display);
-	if (done) {
-		if (a->load)
-			done = load_image(packed.image, packed.size);
-		else
-			done = a->dry_run || output_write(a->output, packed.image, packed.size);
-		if (done && !a->quiet)
-			summarize(&packed, where);
-		packed_free(&packed);
-	} else {
+	if (!done) {
 		warnx("nothing was packed");
+		return false;
 	}
-	free(path);
+	done = a->dry_run || output_write(a->output, packed.image, packed.size);
+	if (done && !a->quiet)
+		summarize(&packed, a->dry_run ? NULL : a->output);
+	packed_free(&packed);
 	return done;
 }
 
-static int run(int argc, char **argv, const struct argp *argp, bool load)
+/* The kernel gets the image from memory: it reads it while others wait. */
+static bool load(const struct arguments *a, struct display *display)
+{
+	bool folder = is_folder(a->hosts[0].dir), done;
+	struct khttpd_site site;
+	struct packed packed;
+	int fd;
+
+	fd = image_make(a->hosts[0].dir, &a->pack, &site, &packed);
+	clear(display);
+	if (fd < 0) {
+		if (folder)
+			warnx("nothing was packed");
+		return false;
+	}
+	done = module_load(fd);
+	if (done && folder && !a->quiet)
+		summarize(&packed, "loaded");
+	packed_free(&packed);
+	close(fd);
+	return done;
+}
+
+static int run(int argc, char **argv, const struct argp *argp, bool loading)
 {
 	struct display display = { .bar = isatty(STDERR_FILENO) };
 	struct arguments a = {
-		.pack = {
-			.level = PACK_LEVEL,
-			.codings = 1U << KHTTPD_BR | 1U << KHTTPD_ZSTD | 1U << KHTTPD_GZIP,
-			.jobs = pack_processors(),
-			.mime_types = PACK_MIME_TYPES,
-			.message = message,
-			.context = &display,
-			.n_hosts = 1,
-		},
-		.load = load,
+		.pack = pack_usual(),
+		.load = loading,
 		.hosts = calloc(1, sizeof(*a.hosts)),
 	};
 	bool done;
@@ -397,13 +361,16 @@ static int run(int argc, char **argv, const struct argp *argp, bool load)
 	if (!a.hosts)
 		err(EXIT_FAILURE, "out of memory");
 	a.hosts[0].name = "";
+	a.pack.n_hosts = 1;
+	a.pack.message = message;
+	a.pack.context = &display;
 	argp_parse(argp, argc, argv, 0, NULL, &a);
 	if (a.list)
 		return list(a.list);
-	if (load && !is_folder(a.hosts[0].dir))
-		done = load_file(a.hosts[0].dir);
-	else
-		done = pack(&a, &display);
+	a.pack.hosts = a.hosts;
+	if (display.bar && !a.quiet)
+		a.pack.progress = progress;
+	done = loading ? load(&a, &display) : pack(&a, &display);
 	free(a.hosts);
 	return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }
