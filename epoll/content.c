@@ -11,6 +11,13 @@
 #include "../pack/pack.h"
 #include "../tools/khttpctl/khttpctl.h"
 
+static atomic_uint count;
+
+unsigned int content_count(void)
+{
+	return atomic_load_explicit(&count, memory_order_relaxed);
+}
+
 void content_put(struct content *content)
 {
 	if (atomic_fetch_sub_explicit(&content->users, 1, memory_order_acq_rel) != 1)
@@ -18,6 +25,7 @@ void content_put(struct content *content)
 	munmap((void *)content->site.image, content->site.size);
 	close(content->fd);
 	free(content);
+	atomic_fetch_sub_explicit(&count, 1, memory_order_relaxed);
 }
 
 static int builtin(uint64_t large_len, struct khttpd_site *site)
@@ -57,8 +65,10 @@ struct content *content_read(const char *name, uint64_t large_len)
 	} else {
 		content->fd = builtin(large_len, &content->site);
 	}
-	if (content->fd >= 0)
-		return content;
-	free(content);
-	return NULL;
+	if (content->fd < 0) {
+		free(content);
+		return NULL;
+	}
+	atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
+	return content;
 }

@@ -11,12 +11,16 @@
  * struct content - an image
  * @site: it, checked
  * @fd: the sealed memory that holds it; sendfile() takes large bodies from it
+ * @number: how many the server has served before it; server_swap() sets it
+ * @replaced: milliseconds at which another one took its place; 0: none has
  *
  * The rest belongs to content.c.
  */
 struct content {
 	struct khttpd_site site;
 	int fd;
+	unsigned int number;
+	atomic_ullong replaced;
 	atomic_uint users;
 };
 
@@ -35,6 +39,9 @@ static inline struct content *content_get(struct content *content)
 	atomic_fetch_add_explicit(&content->users, 1, memory_order_relaxed);
 	return content;
 }
+
+/* content_count() - how many there are, of which all but one serve clients that began before a swap */
+unsigned int content_count(void);
 
 /* content_put() - one user less; the last one frees it */
 void content_put(struct content *content);

@@ -20,7 +20,7 @@ build/epoll/$(1)/http_parser.o: $$(EPOLL_PARSER)/http_parser.c epoll/epoll.mk
 	$$(CC) $$(EPOLL_CFLAGS) -Wno-implicit-fallthrough $(2) -c -o $$@ $$<
 
 build/$(1): $$(EPOLL_SOURCES:%.c=build/epoll/$(1)/%.o) build/epoll/$(1)/http_parser.o
-	$$(CC) $(2) -o $$@ $$^ $$(PACK_LIBS)
+	$$(CC) $(2) -o $$@ $$^ $$(PACK_LIBS) -lseccomp
 endef
 $(eval $(call epoll-program,khttpd-epoll,-O2 -g -fstack-protector-strong))
 $(eval $(call epoll-program,khttpd-epoll-asan,-O1 -g -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all))
@@ -29,11 +29,15 @@ $(eval $(call epoll-program,khttpd-epoll-tsan,-O1 -g -fsanitize=thread))
 .PHONY: epoll
 epoll: build/khttpd-epoll
 
+build/try_sandbox: tests/epoll/try_sandbox.c epoll/sandbox.c epoll/sandbox.h
+	@mkdir -p $(@D)
+	$(CC) $(EPOLL_CFLAGS) -O1 -g -o $@ $(filter %.c,$^) -lseccomp
+
 # The integration suite and what is its own, natively
 .PHONY: check-epoll check-epoll-tsan
-check-epoll: build/khttpd-epoll-asan build/site.img build/khttpctl build/vm-tools/httpc
+check-epoll: build/khttpd-epoll-asan build/site.img build/khttpctl build/vm-tools/httpc build/try_sandbox
 	tests/epoll/run asan
 
-check-epoll-tsan: build/khttpd-epoll-tsan build/site.img build/khttpctl build/vm-tools/httpc
+check-epoll-tsan: build/khttpd-epoll-tsan build/site.img build/khttpctl build/vm-tools/httpc build/try_sandbox
 	tests/epoll/run tsan
 LONG += check-epoll-tsan

@@ -324,6 +324,8 @@ struct log *log_open(const char *name, enum log_format format)
 		warnx("out of memory");
 		return NULL;
 	}
+	/* gmtime_r() reads files when it is used first, which threads may not */
+	tzset();
 	log->name = name;
 	log->format = format;
 	log->reported = -REPORT_S;

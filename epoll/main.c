@@ -20,6 +20,7 @@
 #include "server.h"
 
 #define DRAIN_MS 10000 /* that replies have when the server ends */
+#define OTHER_FILES 32 /* open besides connections and what each thread has: images, the log */
 
 /* Options whose names, units and defaults are those of the module's parameters */
 static const struct {
@@ -48,7 +49,7 @@ static const struct {
 #define N_NUMBERS (sizeof(numbers) / sizeof(*numbers))
 
 /* Keys of options without a letter; those of @numbers follow */
-enum { KEY_BACKLOG = 256, KEY_USER, KEY_LOG, KEY_LOG_FORMAT, KEY_LARGE, KEY_NUMBERS };
+enum { KEY_BACKLOG = 256, KEY_USER, KEY_LOG, KEY_LOG_FORMAT, KEY_SECCOMP, KEY_LARGE, KEY_NUMBERS };
 
 struct arguments {
 	struct server_config config;
@@ -106,6 +107,16 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 			argp_error(state, "log-format must be combined or json");
 		a->log_format = strcmp(arg, "json") ? LOG_COMBINED : LOG_JSON;
 		return 0;
+	case KEY_SECCOMP:
+		if (!strcmp(arg, "deny"))
+			a->config.sandbox = SANDBOX_DENY;
+		else if (!strcmp(arg, "kill"))
+			a->config.sandbox = SANDBOX_KILL;
+		else if (!strcmp(arg, "off"))
+			a->config.sandbox = SANDBOX_OFF;
+		else
+			argp_error(state, "seccomp must be deny, kill or off");
+		return 0;
 	case KEY_LARGE:
 		a->large = parse_number(state, "debug-large", arg, 1, 1 << 30);
 		return 0;
@@ -154,9 +165,10 @@ static void become(const char *name)
 		err(EXIT_FAILURE, "cannot become %s", name);
 }
 
-/* As many descriptors as max_conns asks for, if that is allowed. */
-static void allow_descriptors(const struct limits *limits)
+/* As many descriptors as all connections may need, those on credit too, if that is allowed. */
+static void allow_descriptors(const struct limits *limits, unsigned int threads)
 {
+	rlim_t need = limits->max_conns + server_credit(limits) + 3 * threads + OTHER_FILES;
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files))
@@ -165,9 +177,9 @@ static void allow_descriptors(const struct limits *limits)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (files.rlim_cur < limits->max_conns)
-		warnx("only %lu files may be open, so connections will be refused before there are %u (max_conns)",
-		      (unsigned long)files.rlim_cur, limits->max_conns);
+	if (files.rlim_cur < need)
+		warnx("only %lu files may be open, %lu are needed for %u connections (max_conns): idle ones will make room earlier",
+		      (unsigned long)files.rlim_cur, (unsigned long)need, limits->max_conns);
 }
 
 int main(int argc, char **argv)
@@ -181,6 +193,10 @@ int main(int argc, char **argv)
 		{ "user", KEY_USER, "NAME", 0, "become that user once the port is open", 0 },
 		{ "log", KEY_LOG, "FILE", 0, "access log; - is standard output", 0 },
 		{ "log-format", KEY_LOG_FORMAT, "FORMAT", 0, "combined (default) or json", 0 },
+		{ "seccomp", KEY_SECCOMP, "ACTION", 0,
+		  "what a system call that the server does not need gets: deny (default), kill (the server) or off (it is "
+		  "executed)",
+		  0 },
 		{ "debug-large", KEY_LARGE, "BYTES", OPTION_HIDDEN, NULL, 0 },
 	};
 	struct argp_option options[sizeof(fixed) / sizeof(*fixed) + N_NUMBERS + 1] = { 0 };
@@ -190,7 +206,7 @@ int main(int argc, char **argv)
 		NULL,
 		"Serve a site over HTTP, from user space.\v"
 		"SIGHUP reads the site again and opens the log anew, SIGTERM and SIGINT end the server when its replies have "
-		"ended.",
+		"ended. With --user both are read as that user.",
 		NULL,
 		NULL,
 		NULL
@@ -225,7 +241,7 @@ int main(int argc, char **argv)
 	/* sendfile() knows no MSG_NOSIGNAL, and the log may be a pipe that nobody reads */
 	signal(SIGPIPE, SIG_IGN);
 
-	allow_descriptors(&a.config.limits);
+	allow_descriptors(&a.config.limits, a.config.threads);
 	a.config.content = content_read(a.site, a.large);
 	if (!a.config.content)
 		return EXIT_FAILURE;
@@ -239,6 +255,8 @@ int main(int argc, char **argv)
 		err(EXIT_FAILURE, "cannot listen on %s port %u", a.bind, a.port);
 	if (a.user)
 		become(a.user);
+	if (!sandbox_program(a.config.sandbox))
+		return EXIT_FAILURE;
 	if ((a.config.log && !log_start(a.config.log)) || !server_run(srv))
 		err(EXIT_FAILURE, "cannot start threads");
 	warnx("serving on %s port %u, %u threads", a.bind, a.port, a.config.threads);

@@ -49,6 +49,14 @@
 #define FILE_MIN 16384 /* bodies from this size on are sent by sendfile() */
 #define BUFFER_MIN 1024 /* first size of a request buffer */
 
+/*
+ * A client that takes its time over a reply keeps the image that the reply is from. So that nobody
+ * fills the memory by asking for a large file between reloads, images that more than so many others
+ * replaced are not kept for anybody, once they have had so long.
+ */
+#define RETIRED_MAX 4
+#define RETIRED_MS 10000
+
 #define TX_REPLIES 16 /* replies that one send carries */
 #define TX_HEADS 8192
 static_assert(TX_HEADS >= KHTTPD_MAX_REPLY_HEAD, "the longest head fits");
@@ -188,6 +196,9 @@ struct server {
 	struct limits limits;
 	struct peers *peers;
 	atomic_uint conns;
+	atomic_uint served; /* number of the image that is served */
+	struct content *content; /* that image; server_swap() knows it without the threads */
+	enum sandbox sandbox;
 	atomic_bool stopping;
 	atomic_ullong end; /* milliseconds at which replies must have ended, when stopping */
 	unsigned int n_workers;
@@ -373,7 +384,7 @@ static bool conn_admit(struct worker *w, struct conn *c, const struct sockaddr *
 	c->peer = peer_get(srv->peers, address, srv->limits.max_conns_per_ip);
 	if (!c->peer)
 		return false;
-	return n <= max || (make_room(w) && n - max <= max / 16 + 16);
+	return n <= max || (make_room(w) && n - max <= server_credit(&srv->limits));
 }
 
 static void conn_start(struct worker *w, int fd, const struct sockaddr *address)
@@ -721,6 +732,30 @@ static void conn_expire(struct worker *w, struct conn *c)
 	}
 }
 
+/* Reset those that have kept an old image for too long: see RETIRED_MAX. */
+static void worker_retire(struct worker *w)
+{
+	unsigned int served = atomic_load_explicit(&w->srv->served, memory_order_relaxed);
+	struct list *node = w->queue[SEND].next, *next;
+	const struct content *content;
+	struct conn *c;
+	uint64_t at;
+
+	if (content_count() <= RETIRED_MAX + 1)
+		return;
+	/* Who waits to send waits here: elsewhere nobody has a reply that is not sent */
+	for (; node != &w->queue[SEND]; node = next) {
+		next = node->next;
+		c = conn_of(node, node);
+		content = c->tx ? c->tx->content : NULL;
+		if (!content || served - content->number <= RETIRED_MAX)
+			continue;
+		at = atomic_load_explicit(&content->replaced, memory_order_relaxed);
+		if (at && w->now - at >= RETIRED_MS)
+			conn_abort(w, c);
+	}
+}
+
 /* --------------------------------------------------------------------- run */
 
 /* An idle connection keeps neither the reply batch nor the request buffer. */
@@ -946,6 +981,7 @@ static void worker_turn(struct worker *w)
 	if (w->now - w->tick >= TICK_MS) {
 		w->tick = w->now;
 		worker_expire(w);
+		worker_retire(w);
 	}
 	worker_shed(w);
 }
@@ -955,6 +991,8 @@ static void *worker_main(void *arg)
 	struct worker *w = arg;
 	enum phase phase;
 
+	if (!sandbox_worker(w->srv->sandbox))
+		_exit(EXIT_FAILURE);
 	while (!w->end || (w->n && w->now < w->end))
 		worker_turn(w);
 	for (phase = 0; phase < PHASES; phase++)
@@ -1050,6 +1088,8 @@ struct server *server_open(const struct server_config *config)
 	if (!srv)
 		return NULL;
 	srv->limits = config->limits;
+	srv->sandbox = config->sandbox;
+	srv->content = config->content;
 	srv->peers = peers_new();
 	for (; srv->peers && srv->n_workers < config->threads; srv->n_workers++) {
 		srv->worker[srv->n_workers] = worker_open(srv, config);
@@ -1077,6 +1117,10 @@ void server_swap(struct server *srv, struct content *content)
 	struct content *missed;
 	unsigned int i;
 
+	/* The old one lives: threads have it, or will find it in @next */
+	atomic_store(&srv->content->replaced, milliseconds());
+	content->number = atomic_fetch_add(&srv->served, 1) + 1;
+	srv->content = content;
 	for (i = 0; i < srv->n_workers; i++) {
 		missed = atomic_exchange(&srv->worker[i]->next, content_get(content));
 		if (missed)

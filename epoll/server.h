@@ -8,6 +8,7 @@
 
 #include "content.h"
 #include "log.h"
+#include "sandbox.h"
 
 /**
  * struct limits - names, units and defaults are those of the module's parameters
@@ -28,6 +29,12 @@ struct limits {
 	unsigned int max_body;
 };
 
+/* Connections above max_conns: those that were told to leave and have not closed yet */
+static inline unsigned int server_credit(const struct limits *limits)
+{
+	return limits->max_conns / 16 + 16;
+}
+
 /**
  * struct server_config - what server_start() needs
  * @address: where to listen
@@ -36,6 +43,7 @@ struct limits {
  * @limits: copied
  * @content: what is served first; owned by the server if it starts
  * @log: for its replies; NULL: none
+ * @sandbox: for its threads
  */
 struct server_config {
 	struct sockaddr_storage address;
@@ -44,6 +52,7 @@ struct server_config {
 	struct limits limits;
 	struct content *content;
 	struct log *log;
+	enum sandbox sandbox;
 };
 
 struct server;
@@ -69,7 +78,8 @@ bool server_run(struct server *srv);
  * @srv: the server
  * @content: what; owned by the server
  *
- * Replies that were planned from the old image are sent from it.
+ * Replies that were planned from the old image are sent from it; but see RETIRED_MAX. One thread
+ * calls it.
  */
 void server_swap(struct server *srv, struct content *content);
 

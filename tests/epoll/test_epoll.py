@@ -130,6 +130,43 @@ def test_swaps_under_load_lose_no_request(epoll, sites, tmp_path):
                 if "khttpd-site" in os.readlink(f"/proc/{server.process.pid}/fd/{fd}")]) == 1, "old sites are kept"
 
 
+def test_old_sites_are_not_kept_for_ever_for_slow_readers(epoll, tmp_path):
+    """Of those that were replaced more than ten seconds ago the last four are."""
+    size = 6000000
+    folder = tmp_path / "www"
+    folder.mkdir()
+    server = epoll(f"--site={folder}", "--threads=1")
+    slow = []
+    for n in range(7):
+        (folder / "large").write_bytes(bytes([65 + n]) * size)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("read again", n + 1)
+        slow.append(Client(rcvbuf=8192))
+        slow[-1].send(request("GET", "/large", "Accept-Encoding: identity"))
+        assert slow[-1].sock.recv(1) == b"H"
+    images = f"/proc/{server.process.pid}/maps"
+
+    def held():
+        with open(images, encoding="ascii") as f:
+            return f.read().count("khttpd-site")
+    assert held() == 7
+    end = time.monotonic() + PATIENCE
+    while held() > 5 and time.monotonic() < end:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    assert held() == 5
+    for n, c in enumerate(slow):
+        got = 0
+        with contextlib.suppress(ConnectionResetError):
+            while part := c.sock.recv(1 << 20):
+                got += len(part)
+                if got >= size:
+                    break
+        assert (got >= size) == (n >= 2), f"client {n} got {got} bytes"
+        c.sock.close()
+    server.end()
+
+
 # --- beginning and end -------------------------------------------------------------------------------------
 
 def test_port_in_use_is_an_error(epoll):
@@ -143,6 +180,7 @@ def test_port_in_use_is_an_error(epoll):
     (["--idle_timeout_ms=1s"], "idle_timeout_ms must be a number"),
     (["--bind=example"], "example is no IP address"),
     (["--log-format=xml"], "log-format must be combined or json"),
+    (["--seccomp=on"], "seccomp must be deny, kill or off"),
     (["--log=/nonexistent/log"], "/nonexistent/log: No such file"),
     (["surplus"], "Too many arguments"),
 ])
@@ -195,6 +233,40 @@ def test_user_is_another_one_in_the_end(epoll):
     assert re.search(rf"^Gid:(\t{nobody.pw_gid}){{4}}$", status, re.M)
     assert re.search(rf"^Groups:\t{nobody.pw_gid} ?$", status, re.M)
     assert get("/").status == 200
+
+
+def test_threads_are_kept_to_the_system_calls_that_they_need(epoll):
+    """Those that read what clients send to fewer than the program."""
+    server = epoll("--threads=3", "--log=/dev/null")
+    filters = []
+    for task in os.listdir(f"/proc/{server.process.pid}/task"):
+        with open(f"/proc/{server.process.pid}/task/{task}/status", encoding="ascii") as f:
+            status = f.read()
+        assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
+        assert re.search(r"^Seccomp:\t2$", status, re.M)
+        filters.append(int(re.search(r"^Seccomp_filters:\t(\d+)$", status, re.M)[1]))
+    before = min(filters)
+    assert sorted(filters)[-5:] == [before] * 2 + [before + 1] * 3  # the program and its log, three that serve
+    if "san" in os.path.basename(PROGRAM):
+        return  # a thread of the sanitizer's may be there
+    assert len(filters) == 5
+
+
+CALLS = "exec fork socket code protect open terminal outq memory thread".split()
+
+
+@pytest.mark.parametrize("role, allowed", [
+    ("program", {"open", "outq", "memory", "thread"}),
+    ("worker", {"outq", "memory"}),
+])
+def test_sandbox_lets_through_what_it_should(role, allowed):
+    def attempt(action, call):
+        return subprocess.run([f"{TOP}/build/try_sandbox", role, action, call], stdin=subprocess.DEVNULL,
+                              check=False, timeout=PATIENCE).returncode
+    for call in CALLS:
+        assert attempt("deny", call) == (0 if call in allowed else 1), call
+        assert attempt("kill", call) == (0 if call in allowed else -signal.SIGSYS), call
+        assert attempt("off", call) == (2 if call == "terminal" else 0), call
 
 
 def test_term_in_a_flood_ends_all_threads(epoll):

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* System calls that the program needs once it has started; all others are refused. */
+#include "sandbox.h"
+
+#include <err.h>
+#include <errno.h>
+#include <linux/prctl.h>
+#include <linux/sockios.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+/*
+ * Which calls a function of the C library makes is its own affair, and changes: so both names are
+ * here where there are two. SCMP_SYS() is a number that matches nothing where there is no such call.
+ */
+static const int serving[] = {
+	/* server.c */
+	SCMP_SYS(accept4),
+	SCMP_SYS(close),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(read),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(sendfile),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(shutdown),
+	SCMP_SYS(write),
+	/* memory and threads */
+	SCMP_SYS(brk),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mremap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(futex),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(sched_yield),
+	/* where no page of the kernel's tells the time */
+	SCMP_SYS(clock_gettime),
+	/* signals, abort() and the end */
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(getpid),
+	SCMP_SYS(gettid),
+	SCMP_SYS(tgkill),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(nanosleep),
+	SCMP_SYS(clock_nanosleep),
+#endif
+};
+
+/* What else the program needs, for a site that is read again and for the log */
+static const int program[] = {
+	SCMP_SYS(dup),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(fstat),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(getcwd),
+	SCMP_SYS(getdents64),
+	SCMP_SYS(lseek),
+	SCMP_SYS(lstat),
+	SCMP_SYS(memfd_create),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(open),
+	SCMP_SYS(openat),
+	SCMP_SYS(openat2),
+	SCMP_SYS(pread64),
+	SCMP_SYS(readlink),
+	SCMP_SYS(readlinkat),
+	SCMP_SYS(stat),
+	SCMP_SYS(statx),
+	/* threads, and what waits */
+	SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(nanosleep),
+	SCMP_SYS(rseq),
+	SCMP_SYS(rt_sigtimedwait),
+	SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(set_robust_list),
+	/* sandbox_worker() */
+	SCMP_SYS(seccomp),
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	/* to stop all threads and look for lost memory, and to report what was found */
+	SCMP_SYS(clone),
+	SCMP_SYS(getdents),
+	SCMP_SYS(getppid),
+	SCMP_SYS(ioctl),
+	SCMP_SYS(prctl),
+	SCMP_SYS(ptrace),
+	SCMP_SYS(wait4),
+#endif
+};
+
+static int allow(scmp_filter_ctx filter, const int *calls, size_t n)
+{
+	int error = 0;
+
+	while (!error && n--)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[n], 0);
+	return error;
+}
+
+/* Only with this value of an argument, or of the bits of @mask in it */
+static int allow_if(scmp_filter_ctx filter, int call, unsigned int arg, scmp_datum_t mask,
+		    scmp_datum_t value)
+{
+	struct scmp_arg_cmp only = SCMP_CMP64(arg, SCMP_CMP_MASKED_EQ, mask, value);
+
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, only);
+}
+
+#define WHOLE (~(scmp_datum_t)0)
+
+static int fill(scmp_filter_ctx filter, enum sandbox sandbox, bool worker)
+{
+	int error;
+
+	/*
+	 * Nothing that is not trusted runs here: keep the processor's store bypass. And find a call
+	 * in a tree: the filter runs each time, where the kernel does not know the answer by heart.
+	 */
+	error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
+	if (!error)
+		error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (!error)
+		error = allow(filter, serving, sizeof(serving) / sizeof(*serving));
+	/* malloc() */
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(mmap), 2, PROT_EXEC, 0);
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(mprotect), 2, PROT_EXEC, 0);
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(ioctl), 1, WHOLE, SIOCOUTQ);
+	if (error || worker)
+		return error;
+	error = allow(filter, program, sizeof(program) / sizeof(*program));
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(prctl), 0, WHOLE, PR_SET_NO_NEW_PRIVS);
+	/* Threads, no processes. clone3() has its flags where no filter sees them: there is clone() */
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD);
+	if (!error && sandbox == SANDBOX_KILL)
+		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	return error;
+}
+
+static bool enter(enum sandbox sandbox, bool worker)
+{
+	scmp_filter_ctx filter;
+	int error = -ENOMEM;
+
+	if (sandbox == SANDBOX_OFF)
+		return true;
+	filter = seccomp_init(sandbox == SANDBOX_KILL ? SCMP_ACT_KILL_PROCESS :
+							SCMP_ACT_ERRNO(ENOSYS));
+	if (filter)
+		error = fill(filter, sandbox, worker);
+	if (!error)
+		error = seccomp_load(filter);
+	seccomp_release(filter);
+	if (!error)
+		return true;
+	warnx("cannot install the filter of system calls: %s; --seccomp=off does without it",
+	      strerror(-error));
+	return false;
+}
+
+bool sandbox_program(enum sandbox sandbox)
+{
+	return enter(sandbox, false);
+}
+
+bool sandbox_worker(enum sandbox sandbox)
+{
+	return enter(sandbox, true);
+}
