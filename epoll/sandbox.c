@@ -42,6 +42,8 @@ static const int serving[] = {
 	SCMP_SYS(sched_yield),
 	/* where no page of the kernel's tells the time */
 	SCMP_SYS(clock_gettime),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(time),
 	/* signals, abort() and the end */
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(rt_sigaction),
