@@ -33,11 +33,15 @@ build/try_sandbox: tests/epoll/try_sandbox.c epoll/sandbox.c epoll/sandbox.h
 	@mkdir -p $(@D)
 	$(CC) $(EPOLL_CFLAGS) -O1 -g -o $@ $(filter %.c,$^) -lseccomp
 
-# The integration suite and what is its own, natively
-.PHONY: check-epoll check-epoll-tsan
-check-epoll: build/khttpd-epoll-asan build/site.img build/khttpctl build/vm-tools/httpc build/try_sandbox
-	tests/epoll/run asan
+# With the objects of the server; khttpctl has threads only where both pack
+build/khttpctl-asan: $(patsubst %.c,build/epoll/khttpd-epoll-asan/%.o,$(KHTTPCTL_SOURCES) $(PACK_SOURCES))
+	$(CC) -fsanitize=address -fsanitize=undefined -o $@ $^ $(KHTTPCTL_LIBS)
 
-check-epoll-tsan: build/khttpd-epoll-tsan build/site.img build/khttpctl build/vm-tools/httpc build/try_sandbox
-	tests/epoll/run tsan
-LONG += check-epoll-tsan
+# The integration suite and what is its own, natively
+.PHONY: check-epoll check-epoll-tsan check-epoll-valgrind
+check-epoll: build/khttpd-epoll-asan
+check-epoll-tsan: build/khttpd-epoll-tsan
+check-epoll-valgrind: build/khttpd-epoll
+check-epoll check-epoll-tsan check-epoll-valgrind: build/site.img build/khttpctl build/vm-tools/httpc build/try_sandbox
+	tests/epoll/run $(if $(filter check-epoll,$@),asan,$(@:check-epoll-%=%))
+LONG += check-epoll-tsan check-epoll-valgrind

@@ -9,7 +9,8 @@ TOOLS_ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-in
 PACK_SOURCES := $(wildcard pack/*.c) $(addprefix core/,crc32c.c date.c response.c route.c site.c text.c uri.c)
 PACK_LIBS := -ldeflate -lbrotlienc -lbrotlidec -lzstd -lpthread
 KHTTPCTL_SOURCES := $(addprefix tools/khttpctl/,main.c pack.c inspect.c output.c image_file.c \
-	netlink.c module.c conns.c)
+	netlink.c module.c conns.c insert.c serve.c \
+	serve_epoll.c serve_kernel.c watch.c)
 KHTTPCTL_LIBS := $(PACK_LIBS) -ljansson -lmnl
 TOOLS_HEADERS := $(wildcard core/*.h pack/*.h tools/khttpctl/*.h) khttpd_netlink.h
 

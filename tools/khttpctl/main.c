@@ -17,8 +17,8 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{ "conns", cmd_conns },	    { "inspect", cmd_inspect }, { "load", cmd_load },
-	{ "metrics", cmd_metrics }, { "pack", cmd_pack },	{ "stats", cmd_stats },
-	{ "status", cmd_status },   { "unload", cmd_unload },
+	{ "metrics", cmd_metrics }, { "pack", cmd_pack },	{ "serve", cmd_serve },
+	{ "stats", cmd_stats },	    { "status", cmd_status },	{ "unload", cmd_unload },
 };
 
 static const char doc[] =
@@ -26,6 +26,8 @@ static const char doc[] =
 	"Site images:\n"
 	"  pack DIR -o FILE       make a site image of a folder\n"
 	"  inspect FILE           show what a site image holds\n"
+	"A server until Ctrl-C, by the module if possible, else in user space:\n"
+	"  serve DIR|FILE         serve it; with --watch also what it becomes\n"
 	"The module khttpd.ko:\n"
 	"  load FILE|DIR          serve a site from now on; no request fails\n"
 	"  unload                 serve the built-in page from now on\n"

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "khttpctl.h"
-#include "netlink.h"
+#include "module.h"
 
 /* What each counter is called; OpenMetrics wants totals to end so, and help for each. */
 static const struct {
@@ -46,43 +46,38 @@ static const struct {
 			      "Connections whose reply came from a site replaced long ago." },
 };
 
+/* Where complaints go instead of standard error */
+static char *complaint;
+static size_t complaint_size;
+
+void complain_into(char *text, size_t size)
+{
+	complaint = text;
+	complaint_size = size;
+}
+
 void complain(const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	vwarnx(format, args);
+	if (complaint)
+		vsnprintf(complaint, complaint_size, format, args);
+	else
+		vwarnx(format, args);
 	va_end(args);
 }
 
 /* --- what the module says --- */
 
-#define MAX_PARAMS 64
 #define MAX_STATUSES 64
-
-struct state {
-	char version[64];
-	uint32_t image_version;
-	char bind[64];
-	uint32_t port, shards, backlog, conns, images;
-	struct {
-		char name[64];
-		uint32_t value;
-	} params[MAX_PARAMS];
-	size_t n_params;
-	char site[64];
-	char digest[33];
-	uint32_t bytes, entries, hosts;
-	uint64_t since;
-	bool builtin;
-};
 
 static void set_text(char *to, size_t size, const struct nlattr *attr)
 {
 	snprintf(to, size, "%s", attr_text(attr));
 }
 
-static void read_site(struct state *s, const struct nlattr *nest)
+static void read_site(struct module_state *s, const struct nlattr *nest)
 {
 	const struct nlattr *attrs[KHTTPD_A_SITE_MAX + 1], *digest;
 	const unsigned char *p;
@@ -106,7 +101,7 @@ static void read_site(struct state *s, const struct nlattr *nest)
 static void read_state(const struct nlmsghdr *nlh, void *context)
 {
 	const struct nlattr *attrs[KHTTPD_A_MAX + 1], *param[KHTTPD_A_PARAM_MAX + 1], *attr;
-	struct state *s = context;
+	struct module_state *s = context;
 
 	attrs_of_reply(nlh, attrs, KHTTPD_A_MAX);
 	set_text(s->version, sizeof(s->version), attrs[KHTTPD_A_VERSION]);
@@ -121,7 +116,7 @@ static void read_state(const struct nlmsghdr *nlh, void *context)
 		read_site(s, attrs[KHTTPD_A_SITE]);
 	mnl_attr_for_each(attr, nlh, 4)
 	{ /* behind the generic netlink header */
-		if (mnl_attr_get_type(attr) != KHTTPD_A_PARAM || s->n_params == MAX_PARAMS)
+		if (mnl_attr_get_type(attr) != KHTTPD_A_PARAM || s->n_params == MODULE_MAX_PARAMS)
 			continue;
 		attrs_of_nest(attr, param, KHTTPD_A_PARAM_MAX);
 		set_text(s->params[s->n_params].name, sizeof(s->params->name),
@@ -130,7 +125,7 @@ static void read_state(const struct nlmsghdr *nlh, void *context)
 	}
 }
 
-static bool get_state(struct module *m, struct state *s)
+bool module_state(struct module *m, struct module_state *s)
 {
 	memset(s, 0, sizeof(*s));
 	return module_ask(m, KHTTPD_CMD_STATE_GET, false, -1, read_state, s);
@@ -206,15 +201,25 @@ static void print_json(json_t *json)
 bool module_load(int fd)
 {
 	struct module *m = module_open();
-	struct state s;
-	bool done = m && get_state(m, &s);
+	struct module_state s;
+	bool done = m && module_state(m, &s);
 
 	if (done && s.image_version != KHTTPD_IMAGE_VERSION) {
-		warnx("khttpd.ko %s reads site images of version %u, this is khttpctl %s with version %u: use those that belong together",
-		      s.version, s.image_version, KHTTPD_VERSION, KHTTPD_IMAGE_VERSION);
+		complain(
+			"khttpd.ko %s reads site images of version %u, this is khttpctl %s with version %u: use those that belong together",
+			s.version, s.image_version, KHTTPD_VERSION, KHTTPD_IMAGE_VERSION);
 		done = false;
 	}
 	done = done && module_ask(m, KHTTPD_CMD_SITE_LOAD, false, fd, NULL, NULL);
+	module_close(m);
+	return done;
+}
+
+bool module_drop(void)
+{
+	struct module *m = module_open();
+	bool done = m && module_ask(m, KHTTPD_CMD_SITE_DROP, false, -1, NULL, NULL);
+
 	module_close(m);
 	return done;
 }
@@ -224,17 +229,12 @@ int cmd_unload(int argc, char **argv)
 	static const struct argp argp = {
 		.doc = "Serve the built-in page from now on; the site's memory is freed."
 	};
-	struct module *m;
-	bool done;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	m = module_open();
-	done = m && module_ask(m, KHTTPD_CMD_SITE_DROP, false, -1, NULL, NULL);
-	module_close(m);
-	return done ? EXIT_SUCCESS : EXIT_FAILURE;
+	return module_drop() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static json_t *state_to_json(const struct state *s)
+static json_t *state_to_json(const struct module_state *s)
 {
 	json_t *params = json_object();
 	size_t i;
@@ -251,7 +251,7 @@ static json_t *state_to_json(const struct state *s)
 		"parameters", params);
 }
 
-static void print_state(const struct state *s)
+static void print_state(const struct module_state *s)
 {
 	time_t since = s->since;
 	struct tm tm;
@@ -283,11 +283,11 @@ int cmd_status(int argc, char **argv)
 	bool json = wants_json(argc, argv, "print JSON",
 			       "Show what the module serves, where, and with which limits.");
 	struct module *m;
-	struct state s;
+	struct module_state s;
 	bool done;
 
 	m = module_open();
-	done = m && get_state(m, &s);
+	done = m && module_state(m, &s);
 	if (done && json)
 		print_json(state_to_json(&s));
 	else if (done)
@@ -352,14 +352,14 @@ int cmd_metrics(int argc, char **argv)
 		.doc = "Print state and counters as OpenMetrics text, for Prometheus and others."
 	};
 	struct module *m;
-	struct state state;
+	struct module_state state;
 	struct stats s;
 	bool done;
 	size_t i;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	m = module_open();
-	done = m && get_state(m, &state) && get_stats(m, &s);
+	done = m && module_state(m, &state) && get_stats(m, &s);
 	module_close(m);
 	if (!done)
 		return EXIT_FAILURE;

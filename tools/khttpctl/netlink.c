@@ -146,8 +146,10 @@ struct module *module_open(void)
 	x.context = &m->family;
 	m->sock = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
 	if (!m->sock || mnl_socket_bind(m->sock, 0, MNL_SOCKET_AUTOPID) < 0) {
-		complain("cannot open a netlink socket: %s", strerror(errno));
+		error = errno;
+		complain("cannot open a netlink socket: %s", strerror(error));
 		module_close(m);
+		errno = error;
 		return NULL;
 	}
 	/* Older kernels lack these; then messages are shorter, and broken ones are not refused */
@@ -161,6 +163,7 @@ struct module *module_open(void)
 		else
 			complain("cannot ask for the module: %s", strerror(error));
 		module_close(m);
+		errno = error ? error : ENOENT;
 		return NULL;
 	}
 	return m;
@@ -173,6 +176,19 @@ void module_close(struct module *m)
 	if (m->sock)
 		mnl_socket_close(m->sock);
 	free(m);
+}
+
+int module_events(void)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+	int group = GENL_ID_CTRL; /* the controller's has the controller's number */
+
+	if (fd < 0 || (!bind(fd, (struct sockaddr *)&address, sizeof(address)) &&
+		       !setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group))))
+		return fd;
+	close(fd);
+	return -1;
 }
 
 bool module_ask(struct module *m, enum khttpd_cmd cmd, bool dump, int fd,

@@ -17,11 +17,14 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /**
  * module_open() - reach the module
  *
- * Return: the connection to it, or NULL after a message: it is not loaded, or the kernel has no
- * netlink for us.
+ * Return: the connection to it, or NULL after a message: it is not loaded (errno is ENOENT), or the
+ * kernel has no netlink for us.
  */
 struct module *module_open(void);
 void module_close(struct module *m);
+
+/* module_events() - a descriptor that is readable when the module, or any like it, comes or goes; -1: none */
+int module_events(void);
 
 /**
  * module_ask() - one command and its replies

@@ -1,0 +1,563 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0
+"""khttpctl serve, by khttpd-epoll: what it notices, what it says, and that it leaves nothing behind.
+
+Nothing here may load a module into the kernel of whoever runs the tests: root gives up the capability before.
+"""
+
+import contextlib
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from client import PORT, Client, get, request
+from conftest import PATIENCE, PROGRAM, TOP
+
+CTL = os.environ.get("KHTTPCTL_PROGRAM", f"{TOP}/build/khttpctl")
+ROOT = os.getuid() == 0
+NO_MODULES = ["setpriv", "--bounding-set=-sys_module", "--inh-caps=-sys_module"] if ROOT else []
+AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+LARGE = 6000000
+SWAP = "the changed site is served"
+
+
+@pytest.fixture(name="home", scope="module")
+def fixture_home():
+    """The two programs in a folder that everybody may read."""
+    with tempfile.TemporaryDirectory() as home:
+        os.chmod(home, 0o755)
+        shutil.copy(CTL, f"{home}/khttpctl")
+        shutil.copy(PROGRAM, f"{home}/khttpd-epoll")
+        yield home
+
+
+@pytest.fixture(name="www")
+def fixture_www():
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        www = f"{top}/www"
+        os.mkdir(www)
+        write(f"{www}/index.html", "one")
+        yield www
+
+
+def write(path, text):
+    with open(path, "w", encoding="ascii") as f:
+        f.write(text)
+
+
+def image(path, letter):
+    """An image in one step, as khttpctl pack makes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(f"{folder}/index.html", letter)
+        subprocess.run([f"{TOP}/build/khttpctl", "pack", "-q", "-o", path, folder], check=True)
+
+
+def body(path="/"):
+    return get(path).body.decode("ascii")
+
+
+def is_free():
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            s.bind(("", PORT))
+            return True
+    return False
+
+
+def children(pid):
+    found = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError), open(f"/proc/{int(name)}/stat", encoding="latin-1") as f:
+            if int(f.read().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(name))
+    return found
+
+
+def is_there(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="latin-1") as f:
+        return f.read().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def until(true, what):
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, what()
+        time.sleep(0.01)
+
+
+class Serve:
+    """khttpctl serve in a process group of its own, as a shell would start it."""
+
+    def __init__(self, home, *options, wait="serving .* by", before=(), **popen):
+        self.said = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([*before, f"{home}/khttpctl", "serve", f"--port={PORT}", *options],
+                                        stderr=self.said, start_new_session=True, **popen)
+        self.wait_for(wait)
+
+    def messages(self):
+        size = os.fstat(self.said.fileno()).st_size
+        return os.pread(self.said.fileno(), size, 0).decode("utf-8")
+
+    def count(self, text):
+        return self.messages().count(text)
+
+    def wait_for(self, text, times=1):
+        def said():
+            lines = self.messages().splitlines()
+            if sum(all(part in line for part in text.split(".*")) for line in lines) >= times:
+                return True
+            assert self.process.poll() is None, f"it ended: {self.messages()}"
+            return False
+        until(said, lambda: f"it never said {text}: {self.messages()}")
+
+    def ended(self, status):
+        assert self.process.wait(timeout=PATIENCE) == status, self.messages()
+        assert is_free()
+
+    def interrupt(self):
+        """Ctrl-C: the terminal sends it to the whole group. No word more, no process, no listener."""
+        before, rest = self.messages(), children(self.process.pid)
+        assert rest
+        os.killpg(self.process.pid, signal.SIGINT)
+        self.ended(0)
+        assert self.messages() == before
+        assert not [pid for pid in rest if is_there(pid)]
+
+
+@pytest.fixture(name="serve")
+def fixture_serve(home):
+    servers = []
+
+    def start(*options, before=tuple(NO_MODULES), **more):
+        servers.append(Serve(home, *options, before=before, **more))
+        return servers[-1]
+    yield start
+    for s in servers:
+        if s.process.poll() is None:
+            s.process.kill()
+            s.process.wait()
+        s.said.close()
+    until(is_free, lambda: "somebody still listens")
+
+
+def fails(home, *options, before=tuple(NO_MODULES), env=None):
+    """It ends by itself: its status and what it says."""
+    done = subprocess.run([*before, f"{home}/khttpctl", "serve", *options], stderr=subprocess.PIPE, timeout=PATIENCE,
+                          check=False, encoding="utf-8", env=env)
+    # Of no interest: how few descriptors whoever runs this may have
+    return done.returncode, [line for line in done.stderr.splitlines() if "files may be open" not in line]
+
+
+# --- which engine, and why ---------------------------------------------------------------------------------
+
+def test_without_the_module_it_says_why_and_serves(serve, www):
+    server = serve(www)
+    assert body() == "one"
+    why = "this process may not load it (it lacks CAP_SYS_MODULE)" if ROOT else "only root can load it"
+    assert (f"khttpctl: serving {www} on http://127.0.0.1:{PORT}/ by khttpd-epoll: "
+            f"the module is not loaded, and {why}") in server.messages().splitlines()
+    assert server.count("serving") == 1
+    server.interrupt()
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can become somebody else")
+def test_who_is_not_root_learns_what_root_could_do(serve, www):
+    server = serve(www, before=AS_NOBODY)
+    assert "by khttpd-epoll: the module is not loaded, and only root can load it" in server.messages()
+    server.interrupt()
+
+
+def test_engine_epoll_needs_no_reason(serve, www):
+    server = serve("--engine=epoll", "--bind=127.0.0.1", www)
+    assert f"serving {www} on http://127.0.0.1:{PORT}/ by khttpd-epoll\n" in server.messages()
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.2", PORT), PATIENCE)
+    server.interrupt()
+
+
+def test_engine_kernel_without_the_module_is_an_error(home, www):
+    status, said = fails(home, "--engine=kernel", www)
+    assert (status, len(said)) == (1, 1)
+    assert said[0].startswith("khttpctl: --engine=kernel: the module is not loaded, and ")
+    assert is_free()
+
+
+@pytest.mark.parametrize("options, why", [
+    ([], "nothing to serve"),
+    (["a", "b"], "more than one site"),
+    (["--port=0", "."], '--port: "0" is not a number from 1 to 65535'),
+    (["--port=80 x=1", "."], '--port: "80 x=1" is not a number'),
+    (["--bind=:: port=1", "."], '--bind: ":: port=1" is no IP address'),
+    (["--engine=xdp", "."], '--engine: "xdp" is none of auto, kernel, epoll'),
+])
+def test_wrong_options_are_named(home, options, why):
+    status, said = fails(home, *options)
+    assert status == 64
+    assert why in said[0]
+
+
+def test_nothing_there_is_an_error_and_no_server_starts(home, www):
+    assert fails(home, f"{www}/nothing") == (1, [f"khttpctl: {www}/nothing: No such file or directory"])
+    write(f"{www}/_redirects", "/a /b 399\n")
+    status, said = fails(home, f"--port={PORT}", www)
+    assert (status, len(said)) == (1, 1)
+    assert f"{www}/_redirects:1: its status is not supported" in said[0]
+    assert is_free()
+
+
+def test_port_in_use_is_said_once(serve, home, www):
+    serve(www)
+    status, said = fails(home, f"--port={PORT}", www)
+    said = [line for line in said if line.startswith("khttp")]  # the sanitizer may have words of its own
+    assert (status, said) == (1, [f"khttpd-epoll: cannot listen on :: port {PORT}: Address already in use"])
+
+
+def test_program_is_looked_for_beside_and_in_path(serve, home, www):
+    with tempfile.TemporaryDirectory() as alone:
+        shutil.copy(f"{home}/khttpctl", alone)
+        env = {**os.environ, "PATH": "/usr/bin:/bin"}
+        assert fails(alone, f"--port={PORT}", www, env=env) == (
+            1, ['khttpctl: khttpd-epoll is neither beside khttpctl nor in PATH; "make epoll" builds it'])
+        env["PATH"] = f"{home}:/usr/bin:/bin"
+        server = Serve(alone, www, before=NO_MODULES, env=env)
+        assert body() == "one"
+        server.interrupt()
+        server.said.close()
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can give files away")
+def test_program_that_somebody_else_put_there_is_not_run(home, www):
+    with tempfile.TemporaryDirectory() as alone:
+        shutil.copy(f"{home}/khttpctl", alone)
+        shutil.copy(f"{home}/khttpd-epoll", alone)
+        os.chown(f"{alone}/khttpd-epoll", 65534, 65534)
+        status, said = fails(alone, f"--port={PORT}", www, env={**os.environ, "PATH": "/usr/bin:/bin"})
+        assert status == 1
+        assert "neither beside khttpctl" in said[0]
+
+
+# --- the site changes --------------------------------------------------------------------------------------
+
+def test_changes_are_served(serve, www):
+    """One swap for each, and then rest."""
+    server = serve("--watch", www)
+    with Client() as c:
+        assert c.ask("GET", "/").body == b"one"
+        write(f"{www}/index.html", "two")
+        server.wait_for(SWAP, 1)
+        assert c.ask("GET", "/").body == b"two"
+
+        os.makedirs(f"{www}/a/b")
+        write(f"{www}/a/b/c", "deep")
+        server.wait_for(SWAP, 2)
+        assert c.ask("GET", "/a/b/c").body == b"deep"
+        write(f"{www}/a/b/c", "deeper")
+        server.wait_for(SWAP, 3)
+        assert c.ask("GET", "/a/b/c").body == b"deeper"
+
+        os.rename(f"{www}/a", f"{www}/z")
+        server.wait_for(SWAP, 4)
+        assert c.ask("GET", "/a/b/c").status == 404
+        write(f"{www}/z/b/c", "deepest")
+        server.wait_for(SWAP, 5)
+        assert c.ask("GET", "/z/b/c").body == b"deepest"
+
+        os.remove(f"{www}/z/b/c")
+        server.wait_for(SWAP, 6)
+        assert c.ask("GET", "/z/b/c").status == 404
+        os.utime(f"{www}/index.html", (0, 0))
+        server.wait_for(SWAP, 7)
+        assert c.ask("GET", "/").fields["last-modified"] == "Thu, 01 Jan 1970 00:00:00 GMT"
+    time.sleep(1)
+    assert server.count(SWAP) == 7, server.messages()
+    server.interrupt()
+
+
+def test_without_watch_only_hup_reads_the_site_again(serve, www):
+    server = serve(www)
+    write(f"{www}/index.html", "two")
+    time.sleep(1)
+    assert body() == "one"
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(SWAP)
+    assert body() == "two"
+    server.interrupt()
+
+
+def test_folder_that_was_moved_in_is_watched_and_one_moved_out_is_not(serve, www):
+    server = serve("--watch", www)
+    os.makedirs(f"{www}-aside/x")
+    write(f"{www}-aside/x/f", "aside")
+    os.rename(f"{www}-aside", f"{www}/in")
+    server.wait_for(SWAP, 1)
+    write(f"{www}/in/x/f", "inside")
+    server.wait_for(SWAP, 2)
+    assert body("/in/x/f") == "inside"
+    os.rename(f"{www}/in", f"{www}-aside")
+    server.wait_for(SWAP, 3)
+    write(f"{www}-aside/x/f", "outside")
+    time.sleep(1)
+    assert server.count(SWAP) == 3
+    server.interrupt()
+
+
+def test_image_that_is_replaced_is_served(serve, www):
+    image(f"{www}/A.img", "A")
+    os.symlink("A.img", f"{www}/link.img")
+    server = serve("--watch", f"{www}/link.img")
+    assert body() == "A"
+    image(f"{www}/A.img", "B")
+    server.wait_for(SWAP, 1)
+    assert body() == "B"
+    # In place, and a bad one
+    with open(f"{www}/A.img", "w", encoding="ascii") as f:
+        f.write("no image")
+    server.wait_for("the old site goes on")
+    assert body() == "B"
+    image(f"{www}/C.img", "C")
+    os.symlink("C.img", f"{www}/new")
+    os.rename(f"{www}/new", f"{www}/link.img")
+    server.wait_for(SWAP, 2)
+    assert body() == "C"
+    # Of no interest: others in that folder
+    write(f"{www}/other", "x")
+    time.sleep(1)
+    assert server.count(SWAP) == 2
+    server.interrupt()
+
+
+def test_release_links_are_followed(serve, www):
+    """A link to the newest of several folders, in the site's path and in the site."""
+    for n in "12":
+        os.makedirs(f"{www}/{n}/www/.hidden/{n}")
+        write(f"{www}/{n}/www/index.html", n)
+        write(f"{www}/{n}/www/.hidden/{n}/f", n)
+        write(f"{www}/{n}/www/.hidden/g", n)
+        os.symlink(f".hidden/{n}", f"{www}/{n}/www/shown")
+        os.symlink(".hidden/g", f"{www}/{n}/www/g")
+    os.symlink("1", f"{www}/current")
+    server = serve("--watch", f"{www}/current/www/")
+    assert (body(), body("/shown/f"), body("/g")) == ("1", "1", "1")
+    os.symlink("2", f"{www}/new")
+    os.rename(f"{www}/new", f"{www}/current")
+    server.wait_for(SWAP, 1)
+    assert (body(), body("/shown/f"), body("/g")) == ("2", "2", "2")
+    write(f"{www}/2/www/.hidden/2/f", "3")
+    server.wait_for(SWAP, 2)
+    assert body("/shown/f") == "3"
+    write(f"{www}/2/www/.hidden/g", "4")
+    server.wait_for(SWAP, 3)
+    assert body("/g") == "4"
+    # What is not packed is not watched: hidden folders that nothing leads to, and the old release
+    write(f"{www}/2/www/.hidden/h", "5")
+    write(f"{www}/2/www/.swp", "5")
+    write(f"{www}/1/www/index.html", "5")
+    time.sleep(1)
+    assert server.count(SWAP) == 3
+    server.interrupt()
+
+
+def test_burst_of_changes_is_few_swaps(serve, www):
+    server = serve("--watch", www)
+    begin = time.monotonic()
+    for n in range(200):
+        write(f"{www}/{n}", f"{n}")
+        os.makedirs(f"{www}/dir{n % 20}", exist_ok=True)
+        write(f"{www}/dir{n % 20}/{n}", f"{n}")
+    took = time.monotonic() - begin
+    until(lambda: get("/dir19/199").body == b"199" and get("/199").body == b"199", server.messages)
+    time.sleep(1)
+    assert 1 <= server.count(SWAP) <= 2 + took, server.messages()
+    server.interrupt()
+
+
+def test_change_without_end_is_served_now_and_then(serve, www):
+    """Every two seconds, although there is never a rest."""
+    server = serve("--watch", www)
+    begin = time.monotonic()
+    while time.monotonic() < begin + 7:
+        write(f"{www}/index.html", "two")
+        time.sleep(0.02)
+    took = time.monotonic() - begin
+    assert 2 <= server.count(SWAP) + server.count("old site goes on") <= took / 2, server.messages()
+    server.wait_for(SWAP, server.count(SWAP) + 1)
+    assert body() == "two"
+    server.interrupt()
+
+
+def test_bad_site_is_not_taken_and_the_next_good_one_is(serve, www):
+    server = serve("--watch", www)
+    write(f"{www}/index.html", "two")
+    write(f"{www}/_redirects", "/a /b 399\n")
+    server.wait_for("the old site goes on")
+    assert f"{www}/_redirects:1: " in server.messages()
+    assert body() == "one"
+    os.remove(f"{www}/_redirects")
+    server.wait_for(SWAP)
+    assert body() == "two"
+    server.interrupt()
+
+
+def test_folder_that_goes_and_comes_again_is_found(serve, www):
+    server = serve("--watch", www)
+    shutil.rmtree(os.path.dirname(www))
+    server.wait_for(f"{www} is gone; the old site goes on until it is back")
+    time.sleep(1.5)
+    assert body() == "one"
+    assert server.count("is gone") == 1
+    os.makedirs(www)
+    write(f"{www}/index.html", "two")
+    server.wait_for(SWAP)
+    until(lambda: body() == "two", server.messages)
+    write(f"{www}/index.html", "three")
+    until(lambda: body() == "three", server.messages)
+    server.interrupt()
+
+
+def test_lost_events_lose_no_change(serve, www):
+    """The kernel's queue is full of what does not matter when something does."""
+    with open("/proc/sys/fs/inotify/max_queued_events", encoding="ascii") as f:
+        queue = int(f.read())
+    if queue > 100000:
+        pytest.skip(f"the queue takes {queue} events")
+    server = serve("--watch", www)
+    server.process.send_signal(signal.SIGSTOP)
+    for _ in range(queue // 2):
+        write(f"{www}/.hidden", "x")
+        os.remove(f"{www}/.hidden")
+    os.mkdir(f"{www}/new")
+    write(f"{www}/new/f", "new")
+    server.process.send_signal(signal.SIGCONT)
+    server.wait_for(SWAP)
+    assert body("/new/f") == "new"
+    write(f"{www}/new/f", "newer")
+    server.wait_for(SWAP, 2)
+    assert body("/new/f") == "newer"
+    server.interrupt()
+
+
+def test_too_many_folders_are_an_error_that_says_what_to_raise(home, www):
+    limited = ["unshare", "--user", "--map-root-user", "sh", "-c",
+               'echo 20 >/proc/sys/user/max_inotify_watches && exec "$0" "$@"']
+    if subprocess.run([*limited, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("no user namespaces here")
+    for n in range(30):
+        os.mkdir(f"{www}/{n}")
+    status, said = fails(home, f"--port={PORT}", "--engine=epoll", "--watch", www, before=limited)
+    assert (status, len(said)) == (1, 1)
+    assert "the kernel allows no more watches; raise the sysctl fs.inotify.max_user_watches" in said[0]
+
+
+def test_swaps_lose_no_request(serve, www):
+    server = serve("--watch", www)
+    with Client() as c:
+        n = 0
+        while server.count(SWAP) < 10:
+            if n % 50 == 0:
+                write(f"{www}/{n}", "x")
+            reply = c.ask("GET", "/")
+            assert (reply.status, reply.body) == (200, b"one")
+            n += 1
+            time.sleep(0.005)
+    server.interrupt()
+
+
+# --- the end -----------------------------------------------------------------------------------------------
+
+def test_term_to_the_one_ends_both(serve, www):
+    server = serve("--watch", www)
+    server.process.terminate()
+    server.ended(0)
+
+
+def test_end_lets_replies_end(serve, www):
+    with open(f"{www}/large", "wb") as f:
+        f.write(os.urandom(LARGE))
+    server = serve(www)
+    with Client(rcvbuf=8192) as c:
+        c.send(request("GET", "/large"))
+        time.sleep(0.3)
+        os.killpg(server.process.pid, signal.SIGINT)
+        assert len(c.response().body) == LARGE
+    server.ended(0)
+
+
+def test_who_asks_twice_does_not_wait(serve, www):
+    with open(f"{www}/large", "wb") as f:
+        f.write(os.urandom(LARGE))
+    server = serve(www)
+    c = Client(rcvbuf=8192)
+    c.send(request("GET", "/large"))
+    time.sleep(0.3)
+    begin = time.monotonic()
+    os.killpg(server.process.pid, signal.SIGINT)
+    time.sleep(0.5)
+    assert server.process.poll() is None
+    os.killpg(server.process.pid, signal.SIGINT)
+    server.ended(0)
+    assert time.monotonic() - begin < 8
+    c.sock.close()
+
+
+def test_server_does_not_outlive_a_killed_khttpctl(serve, www):
+    server = serve(www)
+    rest = children(server.process.pid)
+    assert len(rest) == 1
+    server.process.kill()
+    server.process.wait()
+    until(lambda: not is_there(rest[0]), lambda: "it is still there")
+    assert is_free()
+
+
+def test_death_of_the_server_is_the_end(serve, www):
+    server = serve(www)
+    os.kill(children(server.process.pid)[0], signal.SIGKILL)
+    server.ended(128 + signal.SIGKILL)
+    assert server.messages().endswith("khttpctl: khttpd-epoll was ended by signal 9 (Killed)\n")
+
+
+def test_signals_at_the_start_are_not_too_early(serve, home, www):
+    """Before the server has looked at its signals, SIGHUP would end it."""
+    for n in range(10):
+        server = serve(www, wait="")
+        for _ in range(n * 3):
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(0.005)
+        server.wait_for("serving")
+        assert body() == "one"
+        server.process.terminate()
+        server.ended(0)
+
+
+def test_interrupt_at_the_start_ends_it(home, www):
+    for delay in (0.05, 0.1, 0.2, 0.3):
+        with subprocess.Popen([*NO_MODULES, f"{home}/khttpctl", "serve", f"--port={PORT}", www],
+                              stderr=subprocess.PIPE, start_new_session=True) as process:
+            time.sleep(delay)
+            os.killpg(process.pid, signal.SIGINT)
+            # Before main() the default holds
+            assert process.wait(timeout=PATIENCE) in (0, -signal.SIGINT), process.stderr.read()
+            assert is_free()
+
+
+def test_end_of_the_terminal_is_the_end(home, www):
+    """SIGHUP, but not for reading the site again."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execvp("sh", ["sh", "-c", '"$@"; true', "sh", *NO_MODULES, f"{home}/khttpctl", "serve", f"--port={PORT}", www])
+    said = b""
+    while b"serving" not in said:
+        said += os.read(terminal, 1000)
+    assert body() == "one"
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    until(is_free, lambda: "somebody still listens")

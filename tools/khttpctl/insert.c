@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* Gets khttpd.ko into the kernel, and out again. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "module.h"
+
+#define MODPROBE "/sbin/modprobe"
+#define MODULE_NAME "khttpd"
+#define MODULE_FILE "khttpd.ko"
+#define REMOVE_MS 5000 /* somebody may just be listing connections */
+
+bool has_capability(int capability)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	return !syscall(SYS_capget, &header, data) &&
+	       data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
+}
+
+bool find_beside(const char *name, char *path, size_t size, bool above)
+{
+	char program[PATH_MAX];
+	struct stat self, st;
+	ssize_t len;
+	char *slash;
+	int i;
+
+	len = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	if (len <= 0 || stat("/proc/self/exe", &self))
+		return false;
+	program[len] = 0;
+	for (i = 0; i <= above; i++) {
+		slash = strrchr(program, '/');
+		if (!slash)
+			break;
+		*slash = 0;
+		if (snprintf(path, size, "%s/%s", program, name) >= (int)size || stat(path, &st) ||
+		    !S_ISREG(st.st_mode))
+			continue;
+		if (st.st_mode & 0002 ||
+		    (st.st_uid && st.st_uid != self.st_uid && st.st_uid != geteuid()))
+			continue;
+		return true;
+	}
+	return false;
+}
+
+/* --- modprobe --- */
+
+/* Runs it; its exit status. What it says at last is in @said. */
+static int modprobe(char *const *argv, char *said, size_t size)
+{
+	size_t len = 0;
+	char rest[256];
+	int fd[2], status = -1;
+	ssize_t n;
+	pid_t pid;
+
+	*said = 0;
+	if (pipe2(fd, O_CLOEXEC))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		dup2(fd[1], STDERR_FILENO);
+		dup2(fd[1], STDOUT_FILENO);
+		setenv("LC_ALL", "C", 1);
+		execv(MODPROBE, argv);
+		_exit(127);
+	}
+	close(fd[1]);
+	while (pid > 0 && (n = read(fd[0], len + 1 < size ? said + len : rest,
+				    len + 1 < size ? size - 1 - len : sizeof(rest)))) {
+		if (n < 0 && errno != EINTR)
+			break;
+		if (n > 0 && len + 1 < size)
+			len += n;
+	}
+	close(fd[0]);
+	while (len && said[len - 1] == '\n')
+		len--;
+	said[len] = 0;
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static bool modprobe_knows(void)
+{
+	char *const argv[] = { MODPROBE, "-n", "-q", MODULE_NAME, NULL };
+	char said[256];
+
+	return !modprobe(argv, said, sizeof(said));
+}
+
+/* The error behind modprobe's last words: "modprobe: ERROR: could not insert 'khttpd': WHY" */
+static int modprobe_error(const char *said)
+{
+	static const int errors[] = { EADDRINUSE, EADDRNOTAVAIL, EPERM, ENOMEM };
+	const char *text = strrchr(said, ':');
+	size_t i;
+
+	for (i = 0; text && i < sizeof(errors) / sizeof(*errors); i++)
+		if (!strcmp(text + 1 + (text[1] == ' '), strerror(errors[i])))
+			return errors[i];
+	return EINVAL;
+}
+
+/* --- */
+
+bool module_can_insert(char *why, size_t size)
+{
+	char path[PATH_MAX];
+
+	if (!has_capability(CAP_SYS_MODULE)) {
+		snprintf(why, size, "the module is not loaded, and %s",
+			 geteuid() ? "only root can load it" :
+				     "this process may not load it (it lacks CAP_SYS_MODULE)");
+		return false;
+	}
+	if (modprobe_knows() || find_beside(MODULE_FILE, path, sizeof(path), true))
+		return true;
+	snprintf(why, size,
+		 "the module is not loaded, and there is none: modprobe does not know " MODULE_NAME
+		 ", and no " MODULE_FILE " is beside khttpctl");
+	return false;
+}
+
+static void explain(int error, char *why, size_t size)
+{
+	const char *text;
+
+	switch (error) {
+	case EPERM:
+		text = "this kernel lets nobody do so now (lockdown, kernel.modules_disabled or a container)";
+		break;
+	case EKEYREJECTED:
+	case ENOKEY:
+		text = "it is not signed with a key that this kernel trusts";
+		break;
+	case ENOEXEC:
+		text = "it was built for another kernel; \"make\" builds it for this one";
+		break;
+	case ENOENT:
+		text = "this kernel lacks something that it needs; see dmesg";
+		break;
+	case EEXIST:
+		text = "there is one already, which does not answer";
+		break;
+	default:
+		text = strerror(error);
+	}
+	snprintf(why, size, "the module cannot be loaded: %s", text);
+}
+
+static int insert_file(const char *path, const char *params)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), error = 0;
+
+	if (fd < 0)
+		return errno;
+	if (syscall(SYS_finit_module, fd, params, 0))
+		error = errno;
+	close(fd);
+	return error;
+}
+
+int module_insert(unsigned int port, const char *bind, char *why, size_t size)
+{
+	char params[2][64] = { "", "" }, both[sizeof(params) + 2], said[512], path[PATH_MAX];
+	char *argv[] = { MODPROBE, MODULE_NAME, NULL, NULL, NULL };
+	unsigned int n = 0;
+	int error;
+
+	if (port)
+		snprintf(params[n++], sizeof(*params), "port=%u", port);
+	if (bind)
+		snprintf(params[n++], sizeof(*params), "bind=%s", bind);
+	if (modprobe_knows()) {
+		argv[2] = n > 0 ? params[0] : NULL;
+		argv[3] = n > 1 ? params[1] : NULL;
+		if (!modprobe(argv, said, sizeof(said)))
+			return 0;
+		error = modprobe_error(said);
+		if (error == EINVAL && *said)
+			snprintf(why, size, "the module cannot be loaded: %s", said);
+		else
+			explain(error, why, size);
+		return error;
+	}
+	if (!find_beside(MODULE_FILE, path, sizeof(path), true)) {
+		explain(ENOENT, why, size);
+		return ENOENT;
+	}
+	snprintf(both, sizeof(both), "%s %s", params[0], params[1]);
+	error = insert_file(path, both);
+	if (error)
+		explain(error, why, size);
+	return error;
+}
+
+int module_remove(void)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	int i;
+
+	for (i = 0; i < REMOVE_MS / 50; i++) {
+		if (!syscall(SYS_delete_module, MODULE_NAME, O_NONBLOCK) || errno == ENOENT)
+			return 0;
+		if (errno != EAGAIN && errno != EBUSY)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return errno;
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* khttpctl serve by the module: a child packs the site, and the kernel gets the image. */
+#include <arpa/inet.h>
+#include <err.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../core/image.h"
+#include "khttpctl.h"
+#include "module.h"
+#include "serve.h"
+
+/* --- what there is --- */
+
+static bool same_address(const char *a, const char *b)
+{
+	unsigned char x[16], y[16];
+
+	if (inet_pton(AF_INET, a, x) == 1)
+		return inet_pton(AF_INET, b, y) == 1 && !memcmp(x, y, 4);
+	return inet_pton(AF_INET6, a, x) == 1 && inet_pton(AF_INET6, b, y) == 1 &&
+	       !memcmp(x, y, 16);
+}
+
+static bool is_any(const char *bind)
+{
+	return same_address(bind, "::") || same_address(bind, "0.0.0.0");
+}
+
+/* Ask the module; if that fails, @why and an error number, which is ENOENT if it is not loaded. */
+static int ask(struct module_state *state, char *why, size_t size)
+{
+	struct module *m;
+	int error = 0;
+
+	complain_into(why, size);
+	m = module_open();
+	if (!m)
+		error = errno;
+	else if (!module_state(m, state))
+		error = EPERM;
+	module_close(m);
+	complain_into(NULL, 0);
+	return error;
+}
+
+/* Is the loaded module what is wanted? */
+static bool fits(struct serve *s, const struct module_state *state)
+{
+	if (!has_capability(CAP_NET_ADMIN))
+		snprintf(s->why, sizeof(s->why),
+			 "the module is loaded, but only root can change what it serves");
+	else if (s->port && s->port != state->port)
+		snprintf(s->why, sizeof(s->why), "the module listens on port %u", state->port);
+	else if (s->bind && !same_address(s->bind, state->bind))
+		snprintf(s->why, sizeof(s->why), "the module listens on %s", state->bind);
+	else if (s->wanted == ENGINE_AUTO && !state->builtin)
+		snprintf(s->why, sizeof(s->why),
+			 "the module serves the site \"%s\", which --engine=kernel would replace",
+			 state->site);
+	else
+		return true;
+	return false;
+}
+
+bool kernel_usable(struct serve *s)
+{
+	struct module_state state;
+	int error = ask(&state, s->why, sizeof(s->why));
+
+	if (!error)
+		return fits(s, &state);
+	return error == ENOENT && module_can_insert(s->why, sizeof(s->why));
+}
+
+bool kernel_conflict(const struct serve *s, unsigned int *port)
+{
+	const char *bind = s->bind ? s->bind : SERVE_BIND;
+	struct module_state state;
+	char why[256];
+
+	if (ask(&state, why, sizeof(why)))
+		return false;
+	*port = state.port;
+	return state.port == (s->port ? s->port : SERVE_PORT) &&
+	       (is_any(bind) || is_any(state.bind) || same_address(bind, state.bind));
+}
+
+/* --- the packer --- */
+
+/* What the packer says in the end, along with the image */
+struct result {
+	uint32_t files; /* 0: it was a file */
+};
+
+static bool send_result(int to, const struct result *result, int fd)
+{
+	struct iovec iov = { (void *)result, sizeof(*result) };
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.room),
+	};
+
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	return sendmsg(to, &msg, MSG_NOSIGNAL) == sizeof(*result);
+}
+
+/* The image, or -1. */
+static int receive_result(int from, struct result *result)
+{
+	struct iovec iov = { result, sizeof(*result) };
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.room),
+	};
+	int fd;
+
+	if (recvmsg(from, &msg, MSG_CMSG_CLOEXEC) != sizeof(*result) ||
+	    msg.msg_controllen < CMSG_LEN(sizeof(int)))
+		return -1;
+	memcpy(&fd, CMSG_DATA(&control.head), sizeof(fd));
+	return fd;
+}
+
+/*
+ * In a process of its own, so that it can be ended, and that what it cannot do (packing ends the
+ * program when memory is short) does not end the server.
+ */
+void kernel_pack(struct serve *s)
+{
+	struct khttpd_site site;
+	struct result result;
+	struct packed packed;
+	int pair[2], fd;
+
+	if (s->packed >= 0) {
+		s->again = true;
+		return;
+	}
+	s->again = false;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		warn("cannot pack the site");
+		return;
+	}
+	s->packer = serve_fork(s, SIGKILL);
+	if (!s->packer) {
+		fd = image_make(s->name, NULL, &site, &packed);
+		result.files = packed.files;
+		_exit(fd >= 0 && send_result(pair[1], &result, fd) ? EXIT_SUCCESS : EXIT_FAILURE);
+	}
+	close(pair[1]);
+	if (s->packer < 0) {
+		warn("cannot pack the site");
+		s->packer = 0;
+		close(pair[0]);
+		return;
+	}
+	s->packed = pair[0];
+}
+
+/* --- the module --- */
+
+/* Have the module listen where it should. If it will not, the reason is in @why. */
+static bool listens(struct serve *s, struct module_state *state)
+{
+	int error = ask(state, s->why, sizeof(s->why));
+
+	if (!error) {
+		if (!fits(s, state))
+			return false;
+		strcpy(s->why, "it was loaded already");
+		return true;
+	}
+	if (error != ENOENT)
+		return false;
+	s->error = module_insert(s->port, s->bind, s->why, sizeof(s->why));
+	if (s->error)
+		return false;
+	s->inserted = true;
+	if (ask(state, s->why, sizeof(s->why)))
+		return false;
+	strcpy(s->why, "it is loaded until this ends");
+	return true;
+}
+
+/* Serve the image @fd. */
+static bool swap(struct serve *s, int fd, char *why, size_t size)
+{
+	struct khttpd_image_header header;
+	bool done;
+	size_t i;
+
+	complain_into(why, size);
+	done = module_load(fd);
+	complain_into(NULL, 0);
+	if (done && pread(fd, &header, sizeof(header), 0) == sizeof(header))
+		for (i = 0; i < sizeof(header.digest); i++)
+			sprintf(s->digest + 2 * i, "%02x", header.digest[i]);
+	return done;
+}
+
+static void begin(struct serve *s, int fd)
+{
+	struct module_state state;
+
+	if (listens(s, &state) && swap(s, fd, s->why, sizeof(s->why))) {
+		s->events = module_events();
+		serve_say_begin(s, state.bind, state.port);
+		return;
+	}
+	kernel_end(s);
+	if (s->error == EADDRINUSE || s->error == EADDRNOTAVAIL) {
+		warnx("cannot listen on %s port %u: %s", s->bind ? s->bind : SERVE_BIND,
+		      s->port ? s->port : SERVE_PORT, strerror(s->error));
+		serve_end(s, EXIT_FAILURE);
+		return;
+	}
+	serve_fall_back(s);
+}
+
+void kernel_packed(struct serve *s)
+{
+	struct result result;
+	int fd = receive_result(s->packed, &result);
+	char why[256];
+
+	close(s->packed);
+	s->packed = -1;
+	if (fd < 0 && !s->serving) {
+		serve_end(s, EXIT_FAILURE);
+		return;
+	}
+	if (fd >= 0 && !s->serving) {
+		begin(s, fd);
+	} else if (fd >= 0 && swap(s, fd, why, sizeof(why))) {
+		serve_say_changed(s, result.files);
+	} else {
+		if (fd >= 0)
+			warnx("%s", why);
+		warnx("the old site goes on");
+		s->since = 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (s->again && !s->done && s->engine == ENGINE_KERNEL)
+		kernel_pack(s);
+}
+
+void kernel_event(struct serve *s)
+{
+	struct module_state state;
+	char text[4096];
+
+	while (recv(s->events, text, sizeof(text), MSG_DONTWAIT) > 0)
+		;
+	if (ask(&state, text, sizeof(text)) != ENOENT)
+		return;
+	warnx("somebody has unloaded the module");
+	s->inserted = false;
+	*s->digest = 0;
+	serve_end(s, EXIT_FAILURE);
+}
+
+/* Is it still our site that the module serves? */
+static bool is_ours(const struct serve *s)
+{
+	struct module_state state;
+	char why[256];
+
+	return *s->digest && !ask(&state, why, sizeof(why)) && !strcmp(state.digest, s->digest);
+}
+
+void kernel_end(struct serve *s)
+{
+	int error;
+
+	if (s->packer)
+		kill(s->packer, SIGKILL);
+	if (s->inserted) {
+		error = module_remove();
+		if (error)
+			warnx("the module stays loaded: %s", strerror(error));
+	} else if (is_ours(s)) {
+		module_drop();
+	}
+	s->inserted = false;
+	*s->digest = 0;
+}
