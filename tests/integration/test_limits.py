@@ -78,10 +78,13 @@ def test_max_conns_holds_in_a_storm(params, quiet):
         for _ in range(300):
             storm.append(Client())
             storm[-1].send(request("HEAD"))
+        # Some come in on credit while others leave: that has to settle, on a slow machine too
         end = time.monotonic() + PATIENCE
-        while len(server_sockets()) > 20 and time.monotonic() < end:
+        since = None
+        while since is None or time.monotonic() - since < 0.5:
+            assert time.monotonic() < end, f"{len(server_sockets())} stay"
+            since = None if len(server_sockets()) > 20 else since or time.monotonic()
             time.sleep(0.02)
-        assert len(server_sockets()) <= 20
         assert get("/").status == 200
         answered = 0
         for c in storm:
