@@ -41,7 +41,7 @@ bool find_beside(const char *name, char *path, size_t size, bool above)
 	if (len <= 0 || stat("/proc/self/exe", &self))
 		return false;
 	program[len] = 0;
-	for (i = 0; i <= above; i++) {
+	for (i = 0; i < (above ? 2 : 1); i++) {
 		slash = strrchr(program, '/');
 		if (!slash)
 			break;
@@ -59,13 +59,32 @@ bool find_beside(const char *name, char *path, size_t size, bool above)
 
 /* --- modprobe --- */
 
-/* Runs it; its exit status. What it says at last is in @said. */
+/* What comes through a pipe, as much of it as there is room for, without the last line end. */
+static void read_words(int from, char *said, size_t size)
+{
+	char part[256];
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = read(from, part, sizeof(part)))) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			break;
+		if ((size_t)n > size - 1 - len)
+			n = size - 1 - len;
+		memcpy(said + len, part, n);
+		len += n;
+	}
+	while (len && said[len - 1] == '\n')
+		len--;
+	said[len] = 0;
+}
+
+/* Runs it; its exit status. What it says is in @said. */
 static int modprobe(char *const *argv, char *said, size_t size)
 {
-	size_t len = 0;
-	char rest[256];
 	int fd[2], status = -1;
-	ssize_t n;
 	pid_t pid;
 
 	*said = 0;
@@ -80,25 +99,18 @@ static int modprobe(char *const *argv, char *said, size_t size)
 		_exit(127);
 	}
 	close(fd[1]);
-	while (pid > 0 && (n = read(fd[0], len + 1 < size ? said + len : rest,
-				    len + 1 < size ? size - 1 - len : sizeof(rest)))) {
-		if (n < 0 && errno != EINTR)
-			break;
-		if (n > 0 && len + 1 < size)
-			len += n;
+	if (pid > 0) {
+		read_words(fd[0], said, size);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
 	}
 	close(fd[0]);
-	while (len && said[len - 1] == '\n')
-		len--;
-	said[len] = 0;
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 static bool modprobe_knows(void)
 {
-	char *const argv[] = { MODPROBE, "-n", "-q", MODULE_NAME, NULL };
+	char *const argv[5] = { MODPROBE, "-n", "-q", MODULE_NAME, NULL };
 	char said[256];
 
 	return !modprobe(argv, said, sizeof(said));
@@ -113,8 +125,8 @@ static int modprobe_error(const char *said)
 
 	for (i = 0; text && i < sizeof(errors) / sizeof(*errors); i++)
 		if (!strcmp(text + 1 + (text[1] == ' '), strerror(errors[i])))
-			return errors[i];
-	return EINVAL;
+			return -errors[i];
+	return -EINVAL;
 }
 
 /* --- */
@@ -137,29 +149,30 @@ bool module_can_insert(char *why, size_t size)
 	return false;
 }
 
+/* @error is negative */
 static void explain(int error, char *why, size_t size)
 {
 	const char *text;
 
 	switch (error) {
-	case EPERM:
+	case -EPERM:
 		text = "this kernel lets nobody do so now (lockdown, kernel.modules_disabled or a container)";
 		break;
-	case EKEYREJECTED:
-	case ENOKEY:
+	case -EKEYREJECTED:
+	case -ENOKEY:
 		text = "it is not signed with a key that this kernel trusts";
 		break;
-	case ENOEXEC:
+	case -ENOEXEC:
 		text = "it was built for another kernel; \"make\" builds it for this one";
 		break;
-	case ENOENT:
+	case -ENOENT:
 		text = "this kernel lacks something that it needs; see dmesg";
 		break;
-	case EEXIST:
+	case -EEXIST:
 		text = "there is one already, which does not answer";
 		break;
 	default:
-		text = strerror(error);
+		text = strerror(-error);
 	}
 	snprintf(why, size, "the module cannot be loaded: %s", text);
 }
@@ -169,9 +182,9 @@ static int insert_file(const char *path, const char *params)
 	int fd = open(path, O_RDONLY | O_CLOEXEC), error = 0;
 
 	if (fd < 0)
-		return errno;
+		return -errno;
 	if (syscall(SYS_finit_module, fd, params, 0))
-		error = errno;
+		error = -errno;
 	close(fd);
 	return error;
 }
@@ -179,7 +192,7 @@ static int insert_file(const char *path, const char *params)
 int module_insert(unsigned int port, const char *bind, char *why, size_t size)
 {
 	char params[2][64] = { "", "" }, both[sizeof(params) + 2], said[512], path[PATH_MAX];
-	char *argv[] = { MODPROBE, MODULE_NAME, NULL, NULL, NULL };
+	char *argv[5] = { MODPROBE, MODULE_NAME, NULL, NULL, NULL };
 	unsigned int n = 0;
 	int error;
 
@@ -193,15 +206,15 @@ int module_insert(unsigned int port, const char *bind, char *why, size_t size)
 		if (!modprobe(argv, said, sizeof(said)))
 			return 0;
 		error = modprobe_error(said);
-		if (error == EINVAL && *said)
+		if (error == -EINVAL && *said)
 			snprintf(why, size, "the module cannot be loaded: %s", said);
 		else
 			explain(error, why, size);
 		return error;
 	}
 	if (!find_beside(MODULE_FILE, path, sizeof(path), true)) {
-		explain(ENOENT, why, size);
-		return ENOENT;
+		explain(-ENOENT, why, size);
+		return -ENOENT;
 	}
 	snprintf(both, sizeof(both), "%s %s", params[0], params[1]);
 	error = insert_file(path, both);
@@ -222,5 +235,5 @@ int module_remove(void)
 			break;
 		nanosleep(&pause, NULL);
 	}
-	return errno;
+	return -errno;
 }

@@ -25,7 +25,7 @@ struct module_state {
 	bool builtin;
 };
 
-/* complain_into() - keep what module_*() complain of instead of printing it; NULL: print it */
+/* complain_into() - keep what functions here complain of instead of printing it; NULL: print */
 void complain_into(char *text, size_t size);
 
 /* module_state() - ask for it; false after a message */
@@ -53,11 +53,11 @@ bool module_can_insert(char *why, size_t size);
  * modprobe does it if it knows the module, so that what is set for it in modprobe.d counts;
  * otherwise khttpd.ko beside khttpctl, or in the folder above, is loaded.
  *
- * Return: 0, or an error number.
+ * Return: 0, or a negative errno.
  */
 int module_insert(unsigned int port, const char *bind, char *why, size_t size);
 
-/* module_remove() - unload the module; 0, or an error number if that was not possible for seconds */
+/* module_remove() - unload the module; 0, or a negative errno after some seconds */
 int module_remove(void);
 
 /* has_capability() - is it in effect? @capability is one of those of linux/capability.h */

@@ -23,7 +23,7 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 struct module *module_open(void);
 void module_close(struct module *m);
 
-/* module_events() - a descriptor that is readable when the module, or any like it, comes or goes; -1: none */
+/* module_events() - a descriptor that is readable when modules come or go; -1: none */
 int module_events(void);
 
 /**

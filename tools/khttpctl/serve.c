@@ -43,12 +43,12 @@ static const char doc[] =
 
 static unsigned int parse_port(const struct argp_state *state, const char *text)
 {
-	char *end;
+	char *rest;
 	unsigned long value;
 
 	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno || *text < '0' || *text > '9' || *end || value < 1 || value > 65535)
+	value = strtoul(text, &rest, 10);
+	if (errno || *text < '0' || *text > '9' || *rest || value < 1 || value > 65535)
 		argp_error(state, "--port: \"%s\" is not a number from 1 to 65535", text);
 	return value;
 }

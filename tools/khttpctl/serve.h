@@ -33,7 +33,7 @@ enum engine { ENGINE_AUTO, ENGINE_KERNEL, ENGINE_EPOLL };
  *
  * The module (serve_kernel.c):
  * @inserted: it was we who loaded it
- * @error: why that failed; 0: it did not
+ * @error: why that failed, a negative errno; 0: it did not
  * @events: readable when modules come and go; -1: none
  * @packer: a process that reads the site; 0: none
  * @packed: gives its result; -1: there is none to come

@@ -18,7 +18,7 @@
 static void run(const struct serve *s)
 {
 	char path[PATH_MAX], site[PATH_MAX + 16], port[32], bind[128];
-	char *argv[] = { PROGRAM, site, port, bind, NULL };
+	char *argv[5] = { PROGRAM, site, port, bind, NULL };
 
 	if (snprintf(site, sizeof(site), "--site=%s", s->name) >= (int)sizeof(site)) {
 		warnx("%s: %s", s->name, strerror(ENAMETOOLONG));

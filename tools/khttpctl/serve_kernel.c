@@ -32,7 +32,7 @@ static bool is_any(const char *bind)
 	return same_address(bind, "::") || same_address(bind, "0.0.0.0");
 }
 
-/* Ask the module; if that fails, @why and an error number, which is ENOENT if it is not loaded. */
+/* Ask the module. On failure @why, and a negative errno: -ENOENT if it is not loaded. */
 static int ask(struct module_state *state, char *why, size_t size)
 {
 	struct module *m;
@@ -41,9 +41,9 @@ static int ask(struct module_state *state, char *why, size_t size)
 	complain_into(why, size);
 	m = module_open();
 	if (!m)
-		error = errno;
+		error = -errno;
 	else if (!module_state(m, state))
-		error = EPERM;
+		error = -EPERM;
 	module_close(m);
 	complain_into(NULL, 0);
 	return error;
@@ -75,7 +75,7 @@ bool kernel_usable(struct serve *s)
 
 	if (!error)
 		return fits(s, &state);
-	return error == ENOENT && module_can_insert(s->why, sizeof(s->why));
+	return error == -ENOENT && module_can_insert(s->why, sizeof(s->why));
 }
 
 bool kernel_conflict(const struct serve *s, unsigned int *port)
@@ -191,7 +191,7 @@ static bool listens(struct serve *s, struct module_state *state)
 		strcpy(s->why, "it was loaded already");
 		return true;
 	}
-	if (error != ENOENT)
+	if (error != -ENOENT)
 		return false;
 	s->error = module_insert(s->port, s->bind, s->why, sizeof(s->why));
 	if (s->error)
@@ -229,9 +229,9 @@ static void begin(struct serve *s, int fd)
 		return;
 	}
 	kernel_end(s);
-	if (s->error == EADDRINUSE || s->error == EADDRNOTAVAIL) {
+	if (s->error == -EADDRINUSE || s->error == -EADDRNOTAVAIL) {
 		warnx("cannot listen on %s port %u: %s", s->bind ? s->bind : SERVE_BIND,
-		      s->port ? s->port : SERVE_PORT, strerror(s->error));
+		      s->port ? s->port : SERVE_PORT, strerror(-s->error));
 		serve_end(s, EXIT_FAILURE);
 		return;
 	}
@@ -240,7 +240,7 @@ static void begin(struct serve *s, int fd)
 
 void kernel_packed(struct serve *s)
 {
-	struct result result;
+	struct result result = { 0 };
 	int fd = receive_result(s->packed, &result);
 	char why[256];
 
@@ -273,7 +273,7 @@ void kernel_event(struct serve *s)
 
 	while (recv(s->events, text, sizeof(text), MSG_DONTWAIT) > 0)
 		;
-	if (ask(&state, text, sizeof(text)) != ENOENT)
+	if (ask(&state, text, sizeof(text)) != -ENOENT)
 		return;
 	warnx("somebody has unloaded the module");
 	s->inserted = false;
@@ -299,7 +299,7 @@ void kernel_end(struct serve *s)
 	if (s->inserted) {
 		error = module_remove();
 		if (error)
-			warnx("the module stays loaded: %s", strerror(error));
+			warnx("the module stays loaded: %s", strerror(-error));
 	} else if (is_ours(s)) {
 		module_drop();
 	}

@@ -143,7 +143,7 @@ static int may_matter(const struct dirent *d)
 
 static void walk_folder(struct walk *walk, const char *path, const struct level *up);
 
-/* A link is followed within the site; where nobody else looks, in hidden folders, also to a file. */
+/* A link is followed within the site, and in hidden folders, where nobody else looks, to files. */
 static void walk_link(struct walk *walk, const char *path, const struct level *level)
 {
 	size_t len = strlen(walk->root);
@@ -180,7 +180,7 @@ static void walk_folder(struct walk *walk, const char *path, const struct level 
 		if (above->wd == level.wd)
 			return;
 	keep(walk, level.wd);
-	n = scandir(path, &entries, may_matter, NULL);
+	n = scandir(path, &entries, may_matter, alphasort);
 	for (i = 0; i < n; i++) {
 		if (asprintf(&below, "%s/%s", path, entries[i]->d_name) < 0)
 			must(NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* Notices that a site's folder, or the file of its image, has changed, once it keeps still again. */
+/* Notices that a site's folder, or the file of its image, has changed and keeps still again. */
 #ifndef KHTTPCTL_WATCH_H
 #define KHTTPCTL_WATCH_H
 
