@@ -2,7 +2,7 @@
 # khttpd-epoll, the engine in user space: build/khttpd-epoll, and with sanitizers for its tests
 EPOLL_PARSER := $(or $(HTTP_PARSER_DIR),compat/http_parser)
 EPOLL_SOURCES := $(wildcard epoll/*.c) tools/khttpctl/image_file.c $(wildcard core/*.c pack/*.c)
-EPOLL_HEADERS := $(wildcard epoll/*.h core/*.h pack/*.h) tools/khttpctl/khttpctl.h
+EPOLL_HEADERS := $(wildcard epoll/*.h core/*.h pack/*.h) tools/khttpctl/khttpctl.h khttpd_netlink.h
 EPOLL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-initializers -Werror \
 	-DHTTP_PARSER_STRICT=1 -I$(EPOLL_PARSER)
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../core/request.h"
+#include "../khttpd_netlink.h"
 #include "../pack/pack.h"
 #include "server.h"
 
@@ -181,6 +182,8 @@ static void allow_descriptors(const struct limits *limits, unsigned int threads)
 		warnx("only %lu files may be open, %lu are needed for %u connections (max_conns): idle ones will make room earlier",
 		      (unsigned long)files.rlim_cur, (unsigned long)need, limits->max_conns);
 }
+
+const char *argp_program_version = "khttpd-epoll " KHTTPD_VERSION ", site image format 1";
 
 int main(int argc, char **argv)
 {

@@ -188,6 +188,31 @@ def test_wrong_options_are_named(options, why):
     assert why in refused(*options)
 
 
+def test_options_are_what_the_manual_and_the_module_say():
+    """Names and defaults are those of the module's parameters; the manual has all options, with their defaults."""
+    text = subprocess.run([PROGRAM, "--help"], stdout=subprocess.PIPE, check=True, timeout=PATIENCE, encoding="ascii").stdout
+    text = re.sub(r"\s+", " ", text.split("\n\nMandatory")[0])
+    options = dict(re.findall(r" --([a-z_-]+)(?:=\S+)?((?:(?! --).)*)", text))
+    del options["help"], options["usage"], options["version"]
+    with open(f"{TOP}/docs/khttpd-epoll.1", encoding="ascii") as f:
+        manual = f.read().replace("\\", "").split(".SH OPTIONS")[1]
+    parameters = {}
+    with open(f"{TOP}/README.md", encoding="utf-8") as f:
+        for line in f:
+            if m := re.match(r"\| `(\w+)` \| (\S*) \|", line):
+                parameters[m[1]] = m[2]
+    numbers = [name for name in options if "_" in name]
+    assert len(numbers) == 11
+    for name, help_text in options.items():
+        assert f"--{name}" in manual, name
+        default = re.search(r"\(default: (\d+)\)", help_text)
+        if name in numbers:
+            assert default[1] == parameters[name], name
+        if default:
+            entry = manual[manual.index(f"--{name}=fI"):].split(".TP")[0]
+            assert re.search(rf"[Dd]efault: {default[1]}\b", entry), name
+
+
 def test_killed_server_starts_again_at_once(epoll):
     server = epoll()
     with Client() as c:
