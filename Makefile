@@ -5,7 +5,7 @@ PORT ?= 8081
 KERNELS ?= 6.1 6.12 sid
 
 .DELETE_ON_ERROR:
-.PHONY: all module help setup run check check-debug check-kcsan check-long unit fuzz fuzz-smoke lint coverage bench bench-site load unload clean
+.PHONY: all module help setup run check check-debug check-kcsan check-long unit fuzz fuzz-smoke lint coverage bench bench-site bench-native load unload clean
 
 all: module
 
@@ -35,8 +35,9 @@ help:
 	@echo '  make coverage     the lines that unit tests and machines on the debug kernel run: build/coverage/index.html'
 	@echo '  make check-largest  a site of 1 GiB is packed, loaded and served'
 	@echo '  make check-browser  Chromium visits the sample site; artifacts/browser.png shows it'
-	@echo '  make bench        compare khttpd with nginx; writes tables to artifacts/'
+	@echo '  make bench        compare khttpd and khttpd-epoll with nginx; writes tables to artifacts/'
 	@echo '  make bench-site   the same with bodies of a packed site, 12 B to 1 MB, plain and brotli'
+	@echo '  make bench-native khttpd-epoll and nginx on this machine: time, CPU, memory, system calls'
 	@echo '  make bench-lookup count what a look-up costs in sites of 10 to a million pages'
 	@echo '  make setup        install and prepare what is missing for all of this'
 	@echo 'HTTP_PARSER_DIR= takes http_parser from another folder.'
@@ -101,6 +102,9 @@ bench:
 
 bench-site:
 	scripts/bench --site
+
+bench-native:
+	scripts/bench --native
 
 # tools
 -include tools/tools.mk

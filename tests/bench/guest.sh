@@ -65,6 +65,24 @@ url_khttpd() {
 	esac
 }
 
+start_epoll() {
+	local options=(--threads=1 --port=8087)
+	case $1 in
+	page) ;;
+	site/*) options+=("--site=$kt/site.img") ;;
+	*) options+=("--debug-large=$1") ;;
+	esac
+	$kt/khttpd-epoll "${options[@]}" 2>$work/epoll.log &
+	epoll_pid=$!
+	curl -sS --retry 50 --retry-delay 1 --retry-connrefused -o $work/body http://127.0.0.1:8087/ 2>/dev/null ||
+		{ cat $work/epoll.log >&2; fail "khttpd-epoll does not start"; }
+}
+stop_epoll() {
+	kill $epoll_pid
+	wait $epoll_pid
+}
+url_epoll() { url_khttpd "$1" | sed s/8081/8087/; }
+
 start_floor() { insmod $kt/khttpd_floor.ko port=8082 body="$(size_of "$1")"; }
 stop_floor() { rmmod khttpd_floor; }
 url_floor() { echo http://127.0.0.1:8082/; }
@@ -156,7 +174,7 @@ check() { # engine, case, URL: the right answer before any figure is believed
 }
 
 mkdir -p $www /var/log/nginx /var/lib/nginx
-ulimit -n 8192
+ulimit -n 12000
 read -r clock </sys/devices/system/clocksource/clocksource0/current_clocksource
 [ "$clock" = tsc ] || fail "the clock source is $clock, so reading the clock is not cheap for anybody; boot with tsc=reliable"
 record fact kernel "$(uname -r)"
@@ -165,13 +183,14 @@ record fact nginx "$(nginx -v 2>&1 | sed 's/.*version: //')"
 record fact mitigations "$(grep -o 'mitigations=[^ ]*' /proc/cmdline || echo default)"
 
 # Everybody serves a page of the size of khttpd's own
-if [[ " $engines " = *" khttpd "* ]]; then
-	start_khttpd page
-	curl -sSf -m 10 -o $www/p http://127.0.0.1:8081/ || fail "khttpd does not serve its page"
-	stop_khttpd
-else
-	head -c 1024 /dev/zero | tr '\0' x >$www/p
-fi
+head -c 1024 /dev/zero | tr '\0' x >$www/p
+for e in khttpd epoll; do
+	[[ " $engines " = *" $e "* ]] || continue
+	"start_$e" page
+	curl -sSf -m 10 -o $www/p "$("url_$e" page)" || fail "$e does not serve its page"
+	"stop_$e"
+	break
+done
 record fact page_bytes "$(stat -c %s $www/p)"
 for size in 102400 1048576; do head -c $size /dev/urandom >$www/$size; done
 [ ! -d $kt/site ] || cp -r $kt/site $work/
