@@ -199,6 +199,7 @@ struct server {
 	atomic_uint served; /* number of the image that is served */
 	struct content *content; /* that image; server_swap() knows it without the threads */
 	enum sandbox sandbox;
+	pthread_barrier_t ready; /* all threads are in their sandboxes */
 	atomic_bool stopping;
 	atomic_ullong end; /* milliseconds at which replies must have ended, when stopping */
 	unsigned int n_workers;
@@ -993,6 +994,7 @@ static void *worker_main(void *arg)
 
 	if (!sandbox_worker(w->srv->sandbox))
 		_exit(EXIT_FAILURE);
+	pthread_barrier_wait(&w->srv->ready);
 	while (!w->end || (w->n && w->now < w->end))
 		worker_turn(w);
 	for (phase = 0; phase < PHASES; phase++)
@@ -1104,11 +1106,15 @@ bool server_run(struct server *srv)
 {
 	unsigned int i;
 
+	errno = pthread_barrier_init(&srv->ready, NULL, srv->n_workers + 1);
+	if (errno)
+		return false;
 	for (i = 0; i < srv->n_workers; i++) {
 		errno = pthread_create(&srv->worker[i]->thread, NULL, worker_main, srv->worker[i]);
 		if (errno)
 			return false;
 	}
+	pthread_barrier_wait(&srv->ready);
 	return true;
 }
 
@@ -1143,6 +1149,7 @@ void server_stop(struct server *srv, unsigned int ms)
 		pthread_join(srv->worker[i]->thread, NULL);
 	for (i = 0; i < srv->n_workers; i++)
 		worker_free(srv->worker[i]);
+	pthread_barrier_destroy(&srv->ready);
 	peers_free(srv->peers);
 	free(srv);
 }

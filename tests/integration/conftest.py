@@ -13,13 +13,12 @@ The suite runs against any engine:
 """
 
 import os
-import subprocess
-import tempfile
 import time
 
 import pytest
 
 from client import ENGINE, HOST, PORT, get
+from program import Program
 
 PARAMS = os.environ.get("KHTTPD_PARAMS",
                         "/sys/module/khttpd/parameters" if ENGINE == "module" else "")
@@ -57,38 +56,17 @@ class Server:
 
     def __init__(self, command):
         self.command = command.split()
-        self.process = None
-        self.said = -1
+        self.program = None
         self.start({})
 
     def start(self, values):
         self.stop()
-        options = [f"--{name}={value}" for name, value in values.items()]
-        with tempfile.TemporaryFile() as said:
-            self.process = subprocess.Popen(self.command + options, stderr=said)
-            self.said = os.dup(said.fileno())
-        end = time.monotonic() + 30
-        while b"serving on" not in self.messages():  # it says when it serves
-            assert time.monotonic() < end, "it does not start"
-            if self.process.poll() is not None:
-                raise OSError(f"{self.command} {options} does not start: {self.messages()}")
-            time.sleep(0.01)
-
-    def messages(self):
-        return os.pread(self.said, 1 << 20, 0)
-
-    def alive(self):
-        assert self.process.poll() is None, f"status {self.process.returncode}: {self.messages().decode()}"
+        self.program = Program(self.command + [f"--{name}={value}" for name, value in values.items()])
 
     def stop(self):
-        if not self.process:
-            return
-        self.process.terminate()
-        status = self.process.wait(timeout=30)
-        messages = self.messages()
-        os.close(self.said)
-        self.process = None
-        assert status == 0, f"{self.command}: status {status}: {messages.decode()}"
+        program, self.program = self.program, None
+        if program:
+            program.end()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -104,7 +82,7 @@ def server():
 def still_alive(server):
     yield
     if server:
-        server.alive()
+        server.program.alive()
 
 
 class Options:

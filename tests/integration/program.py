@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0
+"""A server in user space as a process, and what it says: for this suite, tests/epoll and whoever serves with it."""
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+
+PATIENCE = 60
+
+
+class Program:
+    """A process that is there when it has said @ready, a regular expression, on standard error."""
+
+    def __init__(self, command, ready="serving on", **popen):
+        with tempfile.TemporaryFile() as said:
+            self.process = subprocess.Popen(command, stderr=said, **popen)
+            self.said = os.dup(said.fileno())
+        self.wait_for(ready)
+
+    def __del__(self):
+        if "said" in self.__dict__:
+            os.close(self.said)
+
+    def messages(self):
+        return os.pread(self.said, 1 << 20, 0).decode()
+
+    def alive(self):
+        assert self.process.poll() is None, f"status {self.process.returncode}: {self.messages()}"
+
+    def wait_for(self, text, times=1):
+        end = time.monotonic() + PATIENCE
+        while len(re.findall(text, self.messages())) < times:
+            self.alive()
+            assert time.monotonic() < end, f"it never said {text}: {self.messages()}"
+            time.sleep(0.005)
+
+    def end(self):
+        """SIGTERM; sanitizers have had nothing to report."""
+        self.process.terminate()
+        assert self.process.wait(timeout=PATIENCE) == 0, self.messages()
