@@ -40,7 +40,7 @@ static inline struct content *content_get(struct content *content)
 	return content;
 }
 
-/* content_count() - how many there are, of which all but one serve clients that began before a swap */
+/* content_count() - how many there are: all but one are kept by clients that began before a swap */
 unsigned int content_count(void);
 
 /* content_put() - one user less; the last one frees it */

@@ -14,7 +14,7 @@
 
 /*
  * Which calls a function of the C library makes is its own affair, and changes: so both names are
- * here where there are two. SCMP_SYS() is a number that matches nothing where there is no such call.
+ * here where there are two. SCMP_SYS() matches nothing where there is no such call.
  */
 static const int serving[] = {
 	/* server.c */
@@ -147,7 +147,7 @@ static int fill(scmp_filter_ctx filter, enum sandbox sandbox, bool worker)
 	error = allow(filter, program, sizeof(program) / sizeof(*program));
 	if (!error)
 		error = allow_if(filter, SCMP_SYS(prctl), 0, WHOLE, PR_SET_NO_NEW_PRIVS);
-	/* Threads, no processes. clone3() has its flags where no filter sees them: there is clone() */
+	/* Threads, no processes. No filter sees the flags of clone3(): clone() does as well */
 	if (!error)
 		error = allow_if(filter, SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD);
 	if (!error && sandbox == SANDBOX_KILL)

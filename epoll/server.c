@@ -8,9 +8,9 @@
  * The set is edge-triggered: the kernel reports that a socket became readable or writable once, and
  * not again for what was there before. Two rules follow, and all of conn_io() is built on them:
  *
- *  - Whoever was told goes on until the kernel has no more. Only then is another event promised. It
- *    says so by EAGAIN; and, which saves a system call for each request, by filling less of a buffer
- *    than it could: nothing was left then but what events tell of by name (epoll(7), questions).
+ *  - Whoever was told goes on until the kernel has no more. Only then is another event promised.
+ *    It says so by EAGAIN; and, which saves a system call for each request, by filling less of a
+ *    buffer than it could: nothing is left then but what events tell of by name (see epoll(7)).
  *  - Whoever stops earlier, here because others want their turn, must come back by himself: such
  *    connections are in the thread's list @again.
  *

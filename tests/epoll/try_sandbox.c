@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * What a system call gets in a sandbox of khttpd-epoll: try_sandbox program|worker deny|kill|off CALL
+ * What a system call gets in a sandbox of khttpd-epoll:
+ * try_sandbox program|worker deny|kill|off CALL
  * Ends with 0 if the call worked, with 1 if it failed with ENOSYS, with 2 otherwise, or is killed.
  */
 #include <errno.h>
