@@ -305,7 +305,9 @@ static void *log_main(void *arg)
 				close(log->fd);
 				log->fd = fd;
 			} else {
-				warn("%s", log->name);
+				log->failed++;
+				log->error = errno;
+				atomic_store(&log->reopen, true); /* it is tried again */
 			}
 		}
 		for (ring = log->rings; ring; ring = ring->next)

@@ -5,6 +5,7 @@
 #include <err.h>
 #include <errno.h>
 #include <grp.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stddef.h>
@@ -166,10 +167,14 @@ static void become(const char *name)
 		err(EXIT_FAILURE, "cannot become %s", name);
 }
 
-/* As many descriptors as all connections may need, those on credit too, if that is allowed. */
-static void allow_descriptors(const struct limits *limits, unsigned int threads)
+/*
+ * As many descriptors as all connections may need, those on credit too. If so many are not allowed
+ * there will be fewer connections: without descriptors neither the site nor the log can be opened.
+ */
+static void allow_descriptors(struct limits *limits, unsigned int threads)
 {
-	rlim_t need = limits->max_conns + server_credit(limits) + 3 * threads + OTHER_FILES;
+	rlim_t other = 3 * threads + OTHER_FILES;
+	unsigned int asked = limits->max_conns;
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files))
@@ -178,9 +183,91 @@ static void allow_descriptors(const struct limits *limits, unsigned int threads)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (files.rlim_cur < need)
-		warnx("only %lu files may be open, %lu are needed for %u connections (max_conns): idle ones will make room earlier",
-		      (unsigned long)files.rlim_cur, (unsigned long)need, limits->max_conns);
+	while (limits->max_conns > 1 &&
+	       limits->max_conns + server_credit(limits) + other > files.rlim_cur)
+		limits->max_conns -= limits->max_conns / 64 + 1;
+	if (limits->max_conns != asked)
+		warnx("only %lu files may be open: max_conns is %u, not %u",
+		      (unsigned long)files.rlim_cur, limits->max_conns, asked);
+}
+
+/*
+ * struct reload - a site that is read again while the old one is served
+ * @site, @large: what content_read() wants
+ * @main: the thread that gets SIGUSR1 when it was read
+ * @thread: the one that reads it
+ * @content: what it has read; NULL: nothing of use
+ * @done: @content is set
+ */
+struct reload {
+	const char *site;
+	unsigned int large;
+	pthread_t main;
+	pthread_t thread;
+	struct content *content;
+	atomic_bool done;
+};
+
+static void *reload_main(void *arg)
+{
+	struct reload *r = arg;
+
+	r->content = content_read(r->site, r->large);
+	atomic_store(&r->done, true);
+	pthread_kill(r->main, SIGUSR1);
+	return NULL;
+}
+
+static bool reload_start(struct reload *r)
+{
+	atomic_store(&r->done, false);
+	errno = pthread_create(&r->thread, NULL, reload_main, r);
+	if (errno)
+		warn("cannot read the site: the old site goes on");
+	return !errno;
+}
+
+static void reload_end(struct reload *r, struct server *srv)
+{
+	pthread_join(r->thread, NULL);
+	if (r->content) {
+		server_swap(srv, r->content);
+		warnx("the site was read again");
+	} else {
+		warnx("the old site goes on");
+	}
+	r->content = NULL;
+}
+
+/* Serve until a signal says that it is enough. */
+static void serve(struct server *srv, const struct arguments *a, const sigset_t *signals)
+{
+	/* It may still be read, by a thread that uses this, when the program ends */
+	static struct reload reload;
+	bool reading = false, again = false;
+	int number;
+
+	reload.site = a->site;
+	reload.large = a->large;
+	reload.main = pthread_self();
+	for (;;) {
+		if (sigwait(signals, &number))
+			continue;
+		if (number == SIGHUP) {
+			if (a->config.log)
+				log_reopen(a->config.log);
+			again = true;
+		} else if (number != SIGUSR1) {
+			return;
+		} else if (reading && atomic_load(&reload.done)) {
+			reload_end(&reload, srv);
+			reading = false;
+		}
+		if (again && !reading) {
+			again = false;
+			reading = reload_start(&reload);
+		}
+	}
 }
 
 const char *argp_program_version = "khttpd-epoll " KHTTPD_VERSION ", site image format 1";
@@ -208,19 +295,17 @@ int main(int argc, char **argv)
 		parse_option,
 		NULL,
 		"Serve a site over HTTP, from user space.\v"
-		"SIGHUP reads the site again and opens the log anew, SIGTERM and SIGINT end the server when its replies have "
-		"ended. With --user both are read as that user.",
+		"SIGHUP reads the site again and opens the log anew, both as --user if there is one. SIGTERM and SIGINT end the "
+		"server when its replies have ended, a second SIGINT at once.",
 		NULL,
 		NULL,
 		NULL
 	};
 	struct arguments a = { .config.backlog = 4096, .bind = "::", .port = 8081 };
 	char text[N_NUMBERS][128];
-	struct content *content;
 	struct server *srv;
 	sigset_t signals;
 	unsigned int i;
-	int number;
 
 	memcpy(options, fixed, sizeof(fixed));
 	for (i = 0; i < N_NUMBERS; i++) {
@@ -235,11 +320,10 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if (!parse_address(a.bind, a.port, &a.config.address))
 		errx(EX_USAGE, "%s is no IP address", a.bind);
-	/* Before there are threads: they inherit this, and only sigwait() gets signals */
+	/* From now on a site that has changed is read again, after this one. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGHUP);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	/* sendfile() knows no MSG_NOSIGNAL, and the log may be a pipe that nobody reads */
 	signal(SIGPIPE, SIG_IGN);
@@ -248,6 +332,10 @@ int main(int argc, char **argv)
 	a.config.content = content_read(a.site, a.large);
 	if (!a.config.content)
 		return EXIT_FAILURE;
+	/* Before there are threads: they inherit this, and only sigwait() gets signals */
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	if (a.log) {
 		a.config.log = log_open(a.log, a.log_format);
 		if (!a.config.log)
@@ -263,21 +351,11 @@ int main(int argc, char **argv)
 	if ((a.config.log && !log_start(a.config.log)) || !server_run(srv))
 		err(EXIT_FAILURE, "cannot start threads");
 	warnx("serving on %s port %u, %u threads", a.bind, a.port, a.config.threads);
-	for (;;) {
-		if (sigwait(&signals, &number))
-			continue;
-		if (number != SIGHUP)
-			break;
-		if (a.config.log)
-			log_reopen(a.config.log);
-		content = content_read(a.site, a.large);
-		if (content) {
-			server_swap(srv, content);
-			warnx("the site was read again");
-		} else {
-			warnx("the old site goes on");
-		}
-	}
+	serve(srv, &a, &signals);
+	/* Whoever does not want to wait for the last replies interrupts a second time */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 	server_stop(srv, DRAIN_MS);
 	if (a.config.log)
 		log_close(a.config.log);

@@ -20,6 +20,7 @@
 #include "server.h"
 
 #include <assert.h>
+#include <err.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
@@ -44,7 +45,8 @@
 #define TICK_MS 100 /* how often time-outs are looked at */
 #define EVENTS 256 /* taken from the kernel at a time */
 #define ACCEPTS 64 /* connections accepted before others have their turn */
-#define RECEIVE 65536 /* bytes received at a time */
+#define LAST_CALLS 64 /* so often that, when the server stops */
+#define RECEIVE 16384 /* bytes received at a time; so many may wait behind a reply, too */
 #define UNSENT_MAX 131072 /* bytes of a reply that wait in the kernel for the client's window */
 #define FILE_MIN 16384 /* bodies from this size on are sent by sendfile() */
 #define BUFFER_MIN 1024 /* first size of a request buffer */
@@ -418,12 +420,13 @@ static void worker_accept(struct worker *w)
 {
 	struct pollfd waiting = { .fd = w->listener, .events = POLLIN };
 	struct sockaddr_storage address;
-	unsigned int n = ACCEPTS;
+	unsigned int n = ACCEPTS, before;
 	socklen_t len;
 	int fd;
 
 	w->accept_at = 0;
 	while (n--) {
+		before = w->n;
 		len = sizeof(address);
 		fd = accept4(w->listener, (struct sockaddr *)&address, &len,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -444,10 +447,18 @@ static void worker_accept(struct worker *w)
 			 */
 			if (poll(&waiting, 1, 0) == 1)
 				make_room(w);
+			/* Now if a descriptor is free; else each turn would cost one more */
+			w->accept_at = w->now + (w->n < before ? 0 : TICK_MS);
+			return;
+		case EINVAL: /* as root can: ss --kill */
+			warnx("a listener was closed from outside: its thread accepts nobody any more");
+			return;
+		case ECONNABORTED: /* it went while it waited */
+		case EINTR:
+			break;
+		default: /* what the network may say of a new connection: accept(2) */
 			w->accept_at = w->now + TICK_MS;
 			return;
-		default: /* it went while it waited, or what accept(2) says is like that */
-			break;
 		}
 	}
 	w->accept_at = w->now;
@@ -650,6 +661,11 @@ static void conn_close(struct worker *w, struct conn *c)
 	list_remove(&c->node);
 	if (c->phase == IDLE)
 		atomic_fetch_sub(&w->sheddable, 1);
+	/* Whoever goes by himself makes room as well: one less needs to be shed */
+	if (!c->last && atomic_load(&w->sheds) > 0) {
+		atomic_fetch_sub(&w->sheds, 1);
+		atomic_fetch_add(&w->sheddable, 1);
+	}
 	w->n--;
 	if (c->tx)
 		tx_put(w, c);
@@ -714,10 +730,10 @@ static void conn_linger(struct worker *w, struct conn *c)
  * it was sent; give it up when that has stood still for the send time-out, or for the shorter one
  * after a shedding. A client that lingers has the whole time after its last ACK.
  */
-static void conn_expire(struct worker *w, struct conn *c)
+static void conn_expire(struct worker *w, struct conn *c, int unacked)
 {
 	unsigned int limit = timeout_of(&w->srv->limits, c->last ? LINGER : SEND);
-	uint64_t acked = c->sent - conn_unacked(c);
+	uint64_t acked = c->sent - unacked;
 	bool moved = acked != c->acked;
 
 	if (acked >= c->sent && c->phase != SEND && (c->phase != LINGER || !moved)) {
@@ -752,7 +768,7 @@ static void worker_retire(struct worker *w)
 		if (!content || served - content->number <= RETIRED_MAX)
 			continue;
 		at = atomic_load_explicit(&content->replaced, memory_order_relaxed);
-		if (at && w->now - at >= RETIRED_MS)
+		if (at && w->now >= at + RETIRED_MS)
 			conn_abort(w, c);
 	}
 }
@@ -815,15 +831,21 @@ static void conn_io(struct worker *w, struct conn *c, enum verdict verdict)
 	ssize_t n;
 	int err;
 
-	if (verdict == EXPIRED && (c->phase >= SEND || (c->phase == IDLE && conn_unacked(c)))) {
-		conn_expire(w, c);
-		return;
+	if (verdict == EXPIRED && c->phase >= IDLE) {
+		/* Asked once: with the last ACK the next request may come */
+		err = conn_unacked(c);
+		if (err || c->phase != IDLE) {
+			conn_expire(w, c, err);
+			return;
+		}
 	}
 	list_remove(&c->again);
 	c->last |= verdict == SHED;
 	for (;;) {
 		if (c->tx) {
 			err = conn_send(c, &progress);
+			if (progress)
+				c->acked_at = w->now;
 			if (err == EAGAIN) {
 				if (!conn_keep(c, in, in_len))
 					conn_close(w, c);
@@ -900,6 +922,7 @@ static void conn_io(struct worker *w, struct conn *c, enum verdict verdict)
 /* server_swap() has left something, or server_stop() was called. */
 static void worker_wake(struct worker *w)
 {
+	unsigned int last_calls = LAST_CALLS;
 	struct content *content;
 	uint64_t count;
 
@@ -912,6 +935,10 @@ static void worker_wake(struct worker *w)
 	}
 	if (!atomic_load(&w->srv->stopping) || w->end)
 		return;
+	/* Who has been let in by the kernel already is not turned away */
+	do
+		worker_accept(w);
+	while (w->accept_at == w->now && last_calls--);
 	w->end = atomic_load(&w->srv->end);
 	close(w->listener);
 	w->accept_at = 0;

@@ -2,21 +2,24 @@
 """What khttpd-epoll does besides HTTP: files, signals, users, logs, and having too little of something."""
 
 import contextlib
+import ctypes
 import json
 import os
 import pwd
+import random
 import re
 import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
 
 import pytest
 
-from client import PORT, Client, get, request
+from client import PORT, Client, get, request, server_sockets
 from conftest import PATIENCE, PROGRAM, TOP
 
 FULL = os.environ.get("KHTTPD_FULL") == "1"
@@ -211,6 +214,137 @@ def test_options_are_what_the_manual_and_the_module_say():
         if default:
             entry = manual[manual.index(f"--{name}=fI"):].split(".TP")[0]
             assert re.search(rf"[Dd]efault: {default[1]}\b", entry), name
+
+
+def slow_folder(tmp_path):
+    """Text that takes some seconds to pack."""
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    words = [os.urandom(5).hex() for _ in range(3000)]
+    chooser = random.Random(1)
+    for n in range(12):
+        (folder / f"{n}.txt").write_text(" ".join(chooser.choices(words, k=200000)))
+    return folder
+
+
+def test_interrupt_ends_the_packing_at_the_start(tmp_path):
+    with subprocess.Popen([PROGRAM, f"--port={PORT}", f"--site={slow_folder(tmp_path)}"]) as process:
+        time.sleep(1)
+        assert process.poll() is None
+        begin = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE)
+        assert time.monotonic() - begin < 1
+
+
+def test_term_does_not_wait_for_a_site_that_is_read_again(epoll, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    server = epoll(f"--site={site}")
+    site.rename(tmp_path / "empty")
+    slow_folder(tmp_path).rename(site)
+    server.process.send_signal(signal.SIGHUP)
+    time.sleep(1)
+    assert get("/").status == 404
+    assert "read again" not in server.messages()
+    begin = time.monotonic()
+    server.process.terminate()
+    assert server.process.wait(PATIENCE) == 0
+    assert time.monotonic() - begin < 2
+
+
+def test_second_interrupt_does_not_wait_for_replies(epoll):
+    server = epoll("--debug-large=6000000")
+    slow = Client(rcvbuf=8192)
+    slow.send(request("GET", "/large.bin"))
+    slow.sock.recv(1)
+    server.process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert server.process.poll() is None
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(2) == -signal.SIGINT
+    slow.sock.close()
+
+
+def test_pipe_is_no_site(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "pipe: it is not a site image" in refused(f"--site={tmp_path / 'pipe'}")
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("ss"), reason="only root can close a listener from outside")
+def test_listener_that_is_closed_from_outside_is_told_of(epoll):
+    """accept() failed for ever, and was tried for ever."""
+    server = epoll("--threads=1")
+    with Client() as c:
+        assert c.ask().status == 200
+        subprocess.run(["ss", "-K", "-ltn", "sport", "=", f":{PORT}"], check=True, stdout=subprocess.DEVNULL)
+        with contextlib.suppress(OSError):
+            Client().sock.close()
+            pytest.skip("this kernel does not let root close sockets (CONFIG_INET_DIAG_DESTROY)")
+        server.wait_for("a listener was closed from outside")
+
+        def ticks():
+            with open(f"/proc/{server.process.pid}/stat", encoding="ascii") as f:
+                return sum(map(int, f.read().rpartition(")")[2].split()[11:13]))
+        before = ticks()
+        time.sleep(1)
+        assert ticks() - before < 20
+        assert c.ask().status == 200
+
+
+def test_connection_requested_in_the_last_moment_is_answered(epoll):
+    """What the kernel has accepted already is not reset."""
+    server = epoll("--threads=1")
+    server.process.send_signal(signal.SIGSTOP)
+    late = [Client() for _ in range(20)]
+    for c in late:
+        c.send(request())
+    server.process.terminate()
+    server.process.send_signal(signal.SIGCONT)
+    for c in late:
+        assert c.response().status == 200
+        c.sock.close()
+
+
+def test_claims_end_with_the_connections_that_left(epoll):
+    """Claims that were never used up shed the next ones, far below the limit."""
+    server = epoll("--threads=2", "--max_conns=200", "--debug-large=3000000", "--send_timeout_ms=60000")
+    old = [Client(rcvbuf=4096) for _ in range(200)]
+    for c in old:
+        assert c.ask().status == 200
+    time.sleep(0.3)
+    server.process.send_signal(signal.SIGSTOP)
+    for c in old:
+        c.send(request("GET", "/large.bin"))
+    new = [Client() for _ in range(25)]
+    server.process.send_signal(signal.SIGCONT)
+    time.sleep(0.5)
+    for c in old + new:
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        c.sock.close()
+    end = time.monotonic() + PATIENCE
+    while server_sockets():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    for _ in range(60):
+        with Client() as c:
+            assert c.ask().status == 200
+            assert c.ask().status == 200
+
+
+def test_reply_that_arrives_late_outlives_the_idle_timeout(epoll):
+    """The first reply's send time-out was counted from the beginning of time."""
+    epoll("--threads=1", "--idle_timeout_ms=1000")
+    with Client() as c:
+        # Takes no packet, for a while: BPF_RET 0, and then off again
+        nothing = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
+        program = struct.pack("HP", 1, ctypes.addressof(nothing))
+        c.send(b"")
+        c.sock.setsockopt(socket.SOL_SOCKET, 26, program)  # SO_ATTACH_FILTER
+        c.send(request())
+        time.sleep(2)
+        c.sock.setsockopt(socket.SOL_SOCKET, 27, struct.pack("i", 0))  # SO_DETACH_FILTER
+        assert c.response().status == 200
 
 
 def test_killed_server_starts_again_at_once(epoll):
@@ -455,9 +589,12 @@ def each_served(n, pause=0):
 
 
 def test_without_descriptors_idle_connections_make_room(epoll):
-    epoll("--threads=1", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+    server = epoll("--threads=1")
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (40, 40))
+    begin = time.monotonic()
     for c in each_served(100):
         c.sock.close()
+    assert time.monotonic() - begin < 5, "each waited although room had been made"
 
 
 def test_clients_that_never_close_make_room(epoll):
@@ -469,7 +606,8 @@ def test_clients_that_never_close_make_room(epoll):
 
 def test_full_tables_shed_nobody_for_nobody(epoll):
     """accept() fails for want of a descriptor before it looks whether somebody waits."""
-    epoll("--threads=1", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+    server = epoll("--threads=1")
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (40, 40))
     held = each_served(50)
     time.sleep(0.5)
     before = sum(c.is_open() for c in held)
@@ -477,6 +615,42 @@ def test_full_tables_shed_nobody_for_nobody(epoll):
     assert sum(c.is_open() for c in held) == before
     for c in held:
         c.sock.close()
+
+
+def test_connections_leave_descriptors_for_the_site_and_the_log(epoll, sites, tmp_path):
+    """As many as are allowed, with some to spare."""
+    log = tmp_path / "log"
+    server = epoll("--threads=1", f"--site={sites['A']}", f"--log={log}",
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)))
+    assert re.search(r"only 100 files may be open: max_conns is \d\d, not 65536", server.messages())
+    stuck = []
+    for _ in range(120):
+        stuck.append(Client())
+        stuck[-1].send(b"GET ")
+    log.rename(tmp_path / "old")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("read again")
+    end = time.monotonic() + PATIENCE
+    while not log.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    for c in stuck:
+        c.sock.close()
+
+
+def test_log_that_cannot_be_opened_is_tried_again(epoll, tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    server = epoll(f"--log={folder / 'log'}")
+    folder.rename(tmp_path / "gone")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("read again")
+    time.sleep(0.3)
+    folder.mkdir()
+    end = time.monotonic() + PATIENCE
+    while not (folder / "log").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_sites_that_are_refused_cost_no_memory(epoll, sites, tmp_path):

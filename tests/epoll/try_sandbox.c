@@ -43,10 +43,9 @@ static int try_socket(void)
 
 static int try_code(void)
 {
-	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
-			       MAP_FAILED ?
-		       -1 :
-		       0;
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? -1 : 0;
 }
 
 static int try_protect(void)
@@ -75,10 +74,9 @@ static int try_outq(void)
 
 static int try_memory(void)
 {
-	return mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
-			       MAP_FAILED ?
-		       -1 :
-		       0;
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? -1 : 0;
 }
 
 static void *nothing(void *arg)

@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from client import ENGINE, HOST, PORT, get
+from client import ENGINE, HOST, get, server_sockets
 from program import Program
 
 PARAMS = os.environ.get("KHTTPD_PARAMS",
@@ -150,24 +150,6 @@ def params(server):
     p = Options(server) if server else Parameters()
     yield p
     p.restore()
-
-
-def server_sockets():
-    """States of the server's own connections as /proc/net/tcp* shows them; orphans left out."""
-    states = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table, encoding="ascii") as f:
-                rows = f.read().splitlines()[1:]
-        except FileNotFoundError:
-            continue
-        for row in rows:
-            col = row.split()
-            local = int(col[1].rpartition(":")[2], 16)
-            # listeners, TIME_WAIT and what no socket belongs to (inode 0) cost no connection
-            if local == PORT and col[3] not in ("0A", "06", "03") and col[9] != "0":
-                states.append(col[3])
-    return states
 
 
 @pytest.fixture

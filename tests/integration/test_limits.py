@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from client import HOST, PATIENCE, PORT, Client, get, request
-from conftest import PARAMS, server_sockets
+from client import HOST, PATIENCE, PORT, Client, get, request, server_sockets
+from conftest import PARAMS
 
 RUN_TIME = ["first_byte_timeout_ms", "header_timeout_ms", "idle_timeout_ms", "send_timeout_ms",
             "linger_timeout_ms", "max_conns", "max_conns_per_ip", "max_requests", "max_head",

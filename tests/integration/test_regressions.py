@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from client import Client, request
-from conftest import server_sockets
+from client import Client, request, server_sockets
 
 
 def test_buffered_head_that_needs_more_room_is_answered():

@@ -55,7 +55,7 @@ static int copy(int from, uint64_t size)
 
 static int copy_file(const char *name)
 {
-	int from = open(name, O_RDONLY | O_CLOEXEC), to = -1;
+	int from = open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC), to = -1;
 	struct stat st;
 
 	if (from < 0 || fstat(from, &st)) {
@@ -89,7 +89,7 @@ bool image_open(int fd, const char *name, struct khttpd_site *site)
 	}
 	/* Nothing can be mapped of an empty file, but then nothing is looked at either */
 	room = st.st_size + !st.st_size;
-	data = mmap(NULL, room, PROT_READ, MAP_SHARED, fd, 0);
+	data = mmap(NULL, room, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (data == MAP_FAILED) {
 		warn("%s", name);
 		return false;
