@@ -5,7 +5,7 @@ PORT ?= 8081
 KERNELS ?= 6.1 6.12 sid
 
 .DELETE_ON_ERROR:
-.PHONY: all module help setup run check check-debug check-kcsan check-long unit fuzz fuzz-smoke lint coverage bench bench-site bench-native load unload clean
+.PHONY: all module help setup run demo check check-debug check-kcsan check-long unit fuzz fuzz-smoke lint coverage bench bench-site bench-native load unload clean
 
 all: module
 
@@ -19,6 +19,8 @@ help:
 	@echo '  make check-kcsan  the same on a kernel that looks for data races'
 	@echo '  make check-long   hours: $(LONG)'
 	@echo 'Build and use:'
+	@echo '  make demo         serve the sample site on 127.0.0.1:$(PORT) (PORT=); needs no root: where the module'
+	@echo '                    cannot be loaded, khttpd-epoll does it'
 	@echo '  make              build ./khttpd.ko for the running kernel; for another one: KDIR=FOLDER'
 	@echo '  make KERNEL=6.1   build build/6.1/khttpd.ko for a prepared kernel: $(KERNELS)'
 	@echo '  make load         load it into the running kernel, with PARAMS="port=8081 ..."'
@@ -65,6 +67,14 @@ run:
 	@trap : INT; scripts/vm run --kernel $(firstword $(KERNEL) $(KERNELS)) --timeout 0 \
 		--forward 127.0.0.1:$(PORT):8081 scripts/vm.d/serve.sh $(PORT) || \
 		if [ $$? = 130 ]; then echo; echo 'stopped'; else exit 1; fi
+
+# With job control (-m) Ctrl-C is for what serves, which ends well, and not for make, which would call it a failure
+demo:
+	@scripts/setup --only tools
+	@echo 'building khttpctl, khttpd-epoll and the sample site'
+	@$(MAKE) -s --no-print-directory -j "$$(nproc)" build/khttpctl build/khttpd-epoll build/site.img >/dev/null
+	@echo 'After a change in tests/site/ "make site" shows it here. Ctrl-C ends this.'
+	@bash -$$([ ! -t 0 ] || echo m)c 'build/khttpctl serve --watch --port=$(PORT) build/site.img && echo stopped'
 
 check:
 	@KERNELS="$(KERNELS)" CASES="$(CASES)" KEEP_GOING="$(findstring k,$(firstword -$(MAKEFLAGS)))" tests/run

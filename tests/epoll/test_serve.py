@@ -17,7 +17,7 @@ import time
 import pytest
 
 from client import PORT, Client, get, request
-from conftest import PATIENCE, PROGRAM, TOP
+from conftest import PATIENCE, PROGRAM, TOP, Program
 
 CTL = os.environ.get("KHTTPCTL_PROGRAM", f"{TOP}/build/khttpctl")
 ROOT = os.getuid() == 0
@@ -94,30 +94,15 @@ def until(true, what):
         time.sleep(0.01)
 
 
-class Serve:
+class Serve(Program):
     """khttpctl serve in a process group of its own, as a shell would start it."""
 
-    def __init__(self, home, *options, wait="serving .* by", before=(), **popen):
-        self.said = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([*before, f"{home}/khttpctl", "serve", f"--port={PORT}", *options],
-                                        stderr=self.said, start_new_session=True, **popen)
-        self.wait_for(wait)
-
-    def messages(self):
-        size = os.fstat(self.said.fileno()).st_size
-        return os.pread(self.said.fileno(), size, 0).decode("utf-8")
+    def __init__(self, home, *options, ready="serving .* by", before=(), **popen):
+        super().__init__([*before, f"{home}/khttpctl", "serve", f"--port={PORT}", *options], ready,
+                         start_new_session=True, **popen)
 
     def count(self, text):
         return self.messages().count(text)
-
-    def wait_for(self, text, times=1):
-        def said():
-            lines = self.messages().splitlines()
-            if sum(all(part in line for part in text.split(".*")) for line in lines) >= times:
-                return True
-            assert self.process.poll() is None, f"it ended: {self.messages()}"
-            return False
-        until(said, lambda: f"it never said {text}: {self.messages()}")
 
     def ended(self, status):
         assert self.process.wait(timeout=PATIENCE) == status, self.messages()
@@ -145,7 +130,6 @@ def fixture_serve(home):
         if s.process.poll() is None:
             s.process.kill()
             s.process.wait()
-        s.said.close()
     until(is_free, lambda: "somebody still listens")
 
 
@@ -231,7 +215,6 @@ def test_program_is_looked_for_beside_and_in_path(serve, home, www):
         server = Serve(alone, www, before=NO_MODULES, env=env)
         assert body() == "one"
         server.interrupt()
-        server.said.close()
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can give files away")
@@ -528,10 +511,11 @@ def test_death_of_the_server_is_the_end(serve, www):
 def test_signals_at_the_start_are_not_too_early(serve, home, www):
     """Before the server has looked at its signals, SIGHUP would end it."""
     for n in range(10):
-        server = serve(www, wait="")
-        for _ in range(n * 3):
+        server = serve(www, ready="")
+        until(lambda pid=server.process.pid: children(pid), server.messages)
+        for _ in range(n * 5):
             server.process.send_signal(signal.SIGHUP)
-            time.sleep(0.005)
+            time.sleep(0.003)
         server.wait_for("serving")
         assert body() == "one"
         server.process.terminate()

@@ -60,7 +60,7 @@ ends TERM
 refuses_to 1 '--engine=kernel: the module is not loaded, and there is none' khttpctl serve -e kernel "$www"
 mkdir "$work/bad"
 cp "$kt/khttpctl" "$kt/khttpd-epoll" "$work/bad/"
-LC_ALL=C sed 's/ mod_unload modversions/ mod_unloaX modversions/' "$ko" >"$work/bad/khttpd.ko"
+LC_ALL=C sed 's/ mod_unload/ mod_unloaX/' "$ko" >"$work/bad/khttpd.ko"
 refuses_to 1 'it was built for another kernel' "$work/bad/khttpctl" serve -e kernel "$www"
 chown 65534 "$work/bad/khttpd.ko"
 refuses_to 1 'there is none' "$work/bad/khttpctl" serve -e kernel "$www"
