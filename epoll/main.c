@@ -303,6 +303,7 @@ int main(int argc, char **argv)
 	};
 	struct arguments a = { .config.backlog = 4096, .bind = "::", .port = 8081 };
 	char text[N_NUMBERS][128];
+	struct argp_option *option;
 	struct server *srv;
 	sigset_t signals;
 	unsigned int i;
@@ -311,9 +312,12 @@ int main(int argc, char **argv)
 	for (i = 0; i < N_NUMBERS; i++) {
 		snprintf(text[i], sizeof(text[i]), "%s (default: %u)", numbers[i].text,
 			 numbers[i].usual);
-		options[sizeof(fixed) / sizeof(*fixed) + i] = (struct argp_option){
-			numbers[i].name, KEY_NUMBERS + i, "N", 0, text[i], 1
-		};
+		option = &options[sizeof(fixed) / sizeof(*fixed) + i];
+		option->name = numbers[i].name;
+		option->key = KEY_NUMBERS + i;
+		option->arg = "N";
+		option->doc = text[i];
+		option->group = 1;
 		*(unsigned int *)((char *)&a.config.limits + numbers[i].at) = numbers[i].usual;
 	}
 	a.config.threads = pack_processors();

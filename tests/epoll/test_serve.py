@@ -112,6 +112,7 @@ class Serve(Program):
         """Ctrl-C: the terminal sends it to the whole group. No word more, no process, no listener."""
         before, rest = self.messages(), children(self.process.pid)
         assert rest
+        assert self.process.pid not in map(os.getpgid, rest), "it would be interrupted, and asked to end, too"
         os.killpg(self.process.pid, signal.SIGINT)
         self.ended(0)
         assert self.messages() == before
@@ -315,6 +316,25 @@ def test_image_that_is_replaced_is_served(serve, www):
     write(f"{www}/other", "x")
     time.sleep(1)
     assert server.count(SWAP) == 2
+    server.interrupt()
+
+
+def test_image_that_looks_the_same_is_read_again(serve, www):
+    """Written in place, in the same moment: only an event tells of it."""
+    image(f"{www}/A.img", "A")
+    image(f"{www}/B.img", "B")
+    os.mkdir(f"{www}/links")
+    os.symlink("../A.img", f"{www}/links/A.img")
+    server = serve("--watch", f"{www}/links/A.img")
+    assert body() == "A"
+    st = os.stat(f"{www}/A.img")
+    assert st.st_size == os.stat(f"{www}/B.img").st_size
+    server.process.send_signal(signal.SIGSTOP)
+    shutil.copyfile(f"{www}/B.img", f"{www}/A.img")
+    os.utime(f"{www}/A.img", ns=(st.st_atime_ns, st.st_mtime_ns))
+    server.process.send_signal(signal.SIGCONT)
+    server.wait_for(SWAP)
+    assert body() == "B"
     server.interrupt()
 
 

@@ -41,18 +41,27 @@ static int try_socket(void)
 	return socket(AF_INET, SOCK_STREAM, 0);
 }
 
+static void *page;
+
+static int map_page(int protection)
+{
+	page = mmap(NULL, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return page == MAP_FAILED ? -1 : 0;
+}
+
+static int try_memory(void)
+{
+	return map_page(PROT_READ | PROT_WRITE);
+}
+
 static int try_code(void)
 {
-	void *p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return p == MAP_FAILED ? -1 : 0;
+	return map_page(PROT_READ | PROT_EXEC);
 }
 
 static int try_protect(void)
 {
-	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return mprotect(p, 4096, PROT_READ | PROT_EXEC);
+	return try_memory() ? -1 : mprotect(page, 4096, PROT_READ | PROT_EXEC);
 }
 
 static int try_open(void)
@@ -70,13 +79,6 @@ static int try_outq(void)
 	int n;
 
 	return ioctl(STDIN_FILENO, SIOCOUTQ, &n) && errno != ENOTTY ? -1 : 0;
-}
-
-static int try_memory(void)
-{
-	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return p == MAP_FAILED ? -1 : 0;
 }
 
 static void *nothing(void *arg)
