@@ -156,6 +156,7 @@ pid_t serve_fork(const struct serve *s, int signal)
 
 	if (pid)
 		return pid;
+	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, signal);
 	if (getppid() != parent)
 		_exit(EXIT_FAILURE);

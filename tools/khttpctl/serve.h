@@ -85,7 +85,8 @@ void serve_say_changed(struct serve *s, uint32_t files);
  * @s: the server
  * @signal: what it then gets
  *
- * Signals that we take from our descriptor are blocked in it: a terminal sends them to both.
+ * It is in a group of its own, so that Ctrl-C is for us alone: a second interrupt has a meaning to
+ * it. Signals that are the end, or would be before it expects them, are blocked.
  *
  * Return: as fork() does.
  */
