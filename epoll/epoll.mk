@@ -33,13 +33,13 @@ build/try_sandbox: tests/epoll/try_sandbox.c epoll/sandbox.c epoll/sandbox.h
 	@mkdir -p $(@D)
 	$(CC) $(EPOLL_CFLAGS) -O1 -g -o $@ $(filter %.c,$^) -lseccomp
 
-# With the objects of the server; khttpctl has threads only where both pack
+# With the objects of the server, which has the same packer
 build/khttpctl-asan: $(patsubst %.c,build/epoll/khttpd-epoll-asan/%.o,$(KHTTPCTL_SOURCES) $(PACK_SOURCES))
 	$(CC) -fsanitize=address -fsanitize=undefined -o $@ $^ $(KHTTPCTL_LIBS)
 
 # The integration suite and what is its own, natively
 .PHONY: check-epoll check-epoll-tsan check-epoll-valgrind
-check-epoll: build/khttpd-epoll-asan
+check-epoll: build/khttpd-epoll-asan build/khttpctl-asan
 check-epoll-tsan: build/khttpd-epoll-tsan
 check-epoll-valgrind: build/khttpd-epoll
 check-epoll check-epoll-tsan check-epoll-valgrind: build/site.img build/khttpctl build/vm-tools/httpc build/try_sandbox
