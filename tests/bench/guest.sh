@@ -8,7 +8,7 @@
 #   fact NAME VALUE
 #   run ENGINE CASE REPEAT REQUESTS MICROSECONDS ERRORS
 #   sample ENGINE CASE COUNT TASK SYMBOL      one sample is taken each PERIOD instructions
-# With icount a nanosecond is one instruction.
+# With icount a nanosecond is one instruction. KHTTPD_EPOLL_OPTIONS are further options of khttpd-epoll.
 set -euo pipefail
 shopt -s extglob
 here=$(cd "$(dirname "$0")" && pwd)
@@ -67,6 +67,8 @@ url_khttpd() {
 
 start_epoll() {
 	local options=(--threads=1 --port=8087)
+	# shellcheck disable=SC2206
+	options+=(${KHTTPD_EPOLL_OPTIONS:-})
 	case $1 in
 	page) ;;
 	site/*) options+=("--site=$kt/site.img") ;;

@@ -348,6 +348,15 @@ def instructions(engine, cpus, requests, depth):
         return int(re.search(r"^(?:totals|summary): (\d+)", f.read(), re.M)[1]), out
 
 
+def by_function(out):
+    command = ["callgrind_annotate", "--auto=no", "--threshold=100", "--show-percs=no", out]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    functions = collections.Counter()
+    for n, name in re.findall(r"^ *([\d,]+)  \S*?:(\S+) ", text, re.M):
+        functions[name] += int(n.replace(",", ""))
+    return functions
+
+
 def system_calls(engine, cpus, requests, depth):
     out = f"{engine.folder}/strace"
     with serving(engine, cpus[0], ["strace", "-f", "-c", "-U", "calls,name", "-o", out]):
@@ -365,18 +374,18 @@ def count(engine, cpus, case, args):
     """Instructions in user space and system calls per request: the difference of a long and a short run."""
     depth = COUNTED[case]
     few, many = (160, 480) if args.quick else (800, 4800)
-    first, _ = instructions(engine, cpus, few, depth)
+    first, short = instructions(engine, cpus, few, depth)
     second, out = instructions(engine, cpus, many, depth)
     calls = system_calls(engine, cpus, many, depth)
     calls.subtract(system_calls(engine, cpus, few, depth))
     # Calls of a time-out that struck in one run and not in the other are not the requests'
     each = {name: round(n / (many - few), 3) for name, n in calls.most_common() if n >= 0.01 * (many - few)}
     if args.profile:
-        print(f"\n{engine.name}, {case}: instructions in user space, of {many} requests\n")
-        text = subprocess.run(
-            ["callgrind_annotate", "--auto=no", "--threshold=95", out], capture_output=True, text=True, check=True
-        ).stdout
-        print(text[text.index("Ir") :])
+        functions = by_function(out)
+        functions.subtract(by_function(short))
+        print(f"\n{engine.name}'s instructions in user space per request by function, {args.names[case]}:\n")
+        for name, n in functions.most_common(40):
+            print(f"{n / (many - few):10.1f}  {name}")
     result = round((second - first) / (many - few))
     print(f"  {case:12} {engine.name:8} {result:6,} instructions", file=sys.stderr, flush=True)
     return {"instructions": result, "system_calls": each}
