@@ -19,7 +19,7 @@ help:
 	@echo '  make check-kcsan  the same on a kernel that looks for data races'
 	@echo '  make check-long   hours: $(LONG)'
 	@echo 'Build and use:'
-	@echo '  make demo         serve the sample site on 127.0.0.1:$(PORT) (PORT=); needs no root: where the module'
+	@echo '  make demo         serve the sample site on port $(PORT) (PORT=) until Ctrl-C; needs no root: where the module'
 	@echo '                    cannot be loaded, khttpd-epoll does it'
 	@echo '  make              build ./khttpd.ko for the running kernel; for another one: KDIR=FOLDER'
 	@echo '  make KERNEL=6.1   build build/6.1/khttpd.ko for a prepared kernel: $(KERNELS)'
