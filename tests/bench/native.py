@@ -36,7 +36,7 @@ TARGETS = {"keepalive": 1.2, "pipeline": 3.0, "large1m": 1.0}
 # Cases whose instructions and system calls are counted, and how many requests one write carries; 0: a connection each
 COUNTED = {"keepalive": 1, "pipeline": 16, "close": 0}
 IDLE = 10000
-# A run counts as undisturbed while others take less than this share of the two CPUs; for as many pairs as were asked
+# A run counts as undisturbed while others take less than this share of the CPUs; for as many pairs as were asked
 # for, up to three times as many are run
 QUIET = 0.05
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -200,7 +200,9 @@ def busy(cpus):
 def run_wrk(engine, pid, case, seconds, cpus):
     """One run: requests/s, the server's CPU seconds per request, how busy it and others were."""
     kind = "large" if case == "large1m" else "small"
-    command = ["taskset", "-c", str(cpus[1]), "wrk", "-t1", f"-d{seconds}s", *CASES[case], engine.url(kind)]
+    wrk = cpus[1:]
+    command = ["taskset", "-c", ",".join(map(str, wrk)), "wrk", f"-t{len(wrk)}", f"-d{seconds}s", *CASES[case]]
+    command.append(engine.url(kind))
     names = {f"cpu{cpu}" for cpu in cpus}
     all_before, wrk_before = busy(names), resource.getrusage(resource.RUSAGE_CHILDREN)
     before, start = cpu_of(pid), time.monotonic()
@@ -401,7 +403,8 @@ def machine(cpus):
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()
                 break
-    return f"{model}, Linux {os.uname().release}; the server on CPU {cpus[0]}, wrk on CPU {cpus[1]}"
+    wrk = ", ".join(map(str, cpus[1:]))
+    return f"{model}, Linux {os.uname().release}; the server on CPU {cpus[0]}, wrk on CPU {wrk}"
 
 
 def judge(results):
@@ -418,7 +421,8 @@ def measure(args):
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
         die("--native needs two CPUs: one for the server, one for wrk")
-    cpus = cpus[:2]
+    # A second CPU for wrk, where there is one, so that the server is what limits them
+    cpus = cpus[:3]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     n = 1000 if args.quick else IDLE
@@ -468,12 +472,12 @@ def markdown(args, info, results, verdicts):
     versions = results["versions"]
     text += f"{versions['nginx']}, {versions['wrk']}, {versions['valgrind']}. One thread, one worker; loopback.\n"
     text += f"Small replies carry {results['page_bytes']} bytes of content.\n\n"
-    text += f"Requests per second, medians of {args.pairs} pairs of runs of {args.seconds} s in turns, and how busy the\n"
-    text += "server + wrk were:\n\n"
+    text += f"Requests per second, medians of {args.pairs} pairs of runs of {args.seconds} s in turns; in brackets how busy\n"
+    text += "server and wrk were:\n\n"
     rows = []
     for case, row in results["cases"].items():
         cells = [
-            f"{row[e]['requests_per_s']:,.0f} ({row[e]['busy']:.0%} + {row[e]['client_busy']:.0%})"
+            f"{row[e]['requests_per_s']:,.0f} ({row[e]['busy']:.0%}, {row[e]['client_busy']:.0%})"
             for e in ("nginx", "epoll")
         ]
         others = f"{row['others']['median']:.0%}, {row['others']['max']:.0%}"
@@ -512,7 +516,7 @@ How to read this:
 
 * Real time on a real machine: caches, system calls and mitigations are in it, and so is whatever else the machine did.
   The ratio is that of the two runs of a pair, which follow each other. "Others" is what other tasks, and other users of
-  the host, took of the two CPUs; where that was 5 % or more pairs were run again, up to three times as many, and those
+  the host, took of those CPUs; where that was 5 % or more pairs were run again, up to three times as many, and those
   that were disturbed least count.
 * Where the server is not busy all the time, wrk is what limits it; then requests per second of the server's CPU time say
   more of what it could do, though a server that waits now and then pays for waking up.
