@@ -683,33 +683,37 @@ static void conn_abort(struct worker *w, struct conn *c)
 	conn_close(w, c);
 }
 
-/* Throw input away; false if there is no connection any more. */
-static bool conn_discard(struct worker *w, struct conn *c)
+/* Throw input away: 0, EAGAIN when one turn was not enough for all of it, or an error. */
+static int conn_discard(struct worker *w, struct conn *c)
 {
-	unsigned int n = BUDGET;
+	unsigned int n = RECEIVES;
 	ssize_t len;
 
 	while (!c->eof && n--) {
 		len = recv(c->fd, w->buf, RECEIVE, 0);
 		if (len < 0)
-			return errno == EAGAIN;
+			return errno == EAGAIN ? 0 : errno;
 		c->eof = !len;
+		if (len < RECEIVE && !c->probe)
+			return 0;
 	}
-	return true;
+	return c->eof ? 0 : EAGAIN;
 }
 
 /*
  * No more replies: shut our side, and read on until the client has closed its own and has got all,
  * or time is up. Closing with unread input would make the kernel send RST, and with that the client
  * loses what it has not read yet. And a socket that is closed earlier would leave our limits, but
- * not the kernel's memory.
+ * not the kernel's memory. If @drained there is nothing to read before the next event.
  */
-static void conn_linger(struct worker *w, struct conn *c)
+static void conn_linger(struct worker *w, struct conn *c, bool drained)
 {
+	int err = drained ? 0 : conn_discard(w, c);
+
 	c->closing = true;
 	free(c->rest);
 	c->rest = NULL;
-	if (!conn_discard(w, c) || (c->eof && !conn_unacked(c))) {
+	if ((err && err != EAGAIN) || (c->eof && !conn_unacked(c))) {
 		conn_close(w, c);
 		return;
 	}
@@ -719,9 +723,7 @@ static void conn_linger(struct worker *w, struct conn *c)
 		shutdown(c->fd, SHUT_WR);
 	}
 	conn_enter(w, c, LINGER, false);
-	/* More to throw away than one turn allows: the kernel has told of it already */
-	if (!c->eof && list_empty(&c->again) &&
-	    (recv(c->fd, w->buf, 1, MSG_PEEK) >= 0 || errno != EAGAIN))
+	if (err && list_empty(&c->again))
 		list_append(&w->again, &c->again);
 }
 
@@ -860,7 +862,7 @@ static void conn_io(struct worker *w, struct conn *c, enum verdict verdict)
 		}
 		if (c->closing) {
 			conn_trim(w, c);
-			conn_linger(w, c);
+			conn_linger(w, c, drained || all);
 			return;
 		}
 		if (all)
@@ -912,7 +914,7 @@ static void conn_io(struct worker *w, struct conn *c, enum verdict verdict)
 	if (!c->eof && !((last || verdict == EXPIRED) && khttpd_reader_idle(&c->reader)))
 		conn_await(w, c, c->requests != before);
 	else if (conn_unacked(c))
-		conn_linger(w, c);
+		conn_linger(w, c, all);
 	else
 		conn_close(w, c);
 }
