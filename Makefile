@@ -19,7 +19,7 @@ help:
 	@echo '  make check-kcsan  the same on a kernel that looks for data races'
 	@echo '  make check-long   hours: $(LONG)'
 	@echo 'Build and use:'
-	@echo '  make demo         serve the sample site on port $(PORT) (PORT=) until Ctrl-C; needs no root: where the module'
+	@echo '  make demo         serve the sample site on 127.0.0.1:$(PORT) (PORT=) until Ctrl-C; no root needed: where the module'
 	@echo '                    cannot be loaded, khttpd-epoll does it'
 	@echo '  make              build ./khttpd.ko for the running kernel; for another one: KDIR=FOLDER'
 	@echo '  make KERNEL=6.1   build build/6.1/khttpd.ko for a prepared kernel: $(KERNELS)'
@@ -74,7 +74,7 @@ demo:
 	@echo 'building khttpctl, khttpd-epoll and the sample site'
 	@$(MAKE) -s --no-print-directory -j "$$(nproc)" build/khttpctl build/khttpd-epoll build/site.img >/dev/null
 	@echo 'After a change in tests/site/ "make site" shows it here. Ctrl-C ends this.'
-	@bash -$$([ ! -t 0 ] || echo m)c 'build/khttpctl serve --watch --port=$(PORT) build/site.img && echo stopped'
+	@bash -$$([ ! -t 0 ] || echo m)c 'build/khttpctl serve --watch --bind=127.0.0.1 --port=$(PORT) build/site.img && echo stopped'
 
 check:
 	@KERNELS="$(KERNELS)" CASES="$(CASES)" KEEP_GOING="$(findstring k,$(firstword -$(MAKEFLAGS)))" tests/run

@@ -301,7 +301,7 @@ int main(int argc, char **argv)
 		NULL,
 		NULL
 	};
-	struct arguments a = { .config.backlog = 4096, .bind = "::", .port = 8081 };
+	static struct arguments a = { .config.backlog = 4096, .bind = "::", .port = 8081 };
 	char text[N_NUMBERS][128];
 	struct argp_option *option;
 	struct server *srv;

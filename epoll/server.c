@@ -949,6 +949,7 @@ static void worker_wake(struct worker *w)
 	while (w->accept_at == w->now && last_calls--);
 	w->end = atomic_load(&w->srv->end);
 	close(w->listener);
+	w->listener = -1;
 	w->accept_at = 0;
 	/* Those that wait for a request leave; whoever has begun one gets his last reply */
 	while (!list_empty(&w->queue[FIRST]))
@@ -1038,20 +1039,6 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* Its thread has ended. */
-static void worker_free(struct worker *w)
-{
-	struct content *missed = atomic_exchange(&w->next, NULL);
-
-	if (missed)
-		content_put(missed);
-	content_put(w->content);
-	close(w->epoll);
-	close(w->wake);
-	free(w->spare);
-	free(w);
-}
-
 /* ------------------------------------------------------------------ server */
 
 /*
@@ -1087,40 +1074,81 @@ static int listener_open(const struct server_config *config, bool first)
 	return -1;
 }
 
-static struct worker *worker_open(struct server *srv, const struct server_config *config)
+/* Its thread has ended, or was never started. */
+static void worker_free(struct worker *w)
+{
+	struct content *missed = atomic_exchange(&w->next, NULL);
+
+	if (missed)
+		content_put(missed);
+	content_put(w->content);
+	if (w->listener >= 0)
+		close(w->listener);
+	if (w->epoll >= 0)
+		close(w->epoll);
+	if (w->wake >= 0)
+		close(w->wake);
+	free(w->spare);
+	free(w);
+}
+
+static bool worker_open(struct worker *w, const struct server_config *config, bool first)
+{
+	struct epoll_event event = { EPOLLIN | EPOLLET, { .ptr = NULL } };
+
+	if (config->log) {
+		w->log = log_ring(config->log);
+		if (!w->log)
+			return false;
+	}
+	w->listener = listener_open(config, first);
+	if (w->listener < 0)
+		return false;
+	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (w->epoll < 0 || w->wake < 0)
+		return false;
+	event.data.ptr = &w->listener;
+	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->listener, &event))
+		return false;
+	event.data.ptr = &w->wake;
+	return !epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->wake, &event);
+}
+
+static struct worker *worker_new(struct server *srv, struct content *content)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	struct epoll_event event = { EPOLLIN | EPOLLET, { .ptr = NULL } };
 	enum phase phase;
 
 	if (!w)
 		return NULL;
 	w->srv = srv;
-	w->content = content_get(config->content);
+	w->content = content_get(content);
+	w->listener = -1;
+	w->epoll = -1;
+	w->wake = -1;
 	w->now = milliseconds();
 	list_init(&w->again);
 	for (phase = 0; phase < PHASES; phase++)
 		list_init(&w->queue[phase]);
-	if (config->log) {
-		w->log = log_ring(config->log);
-		if (!w->log)
-			return NULL;
-	}
-	w->listener = listener_open(config, !srv->n_workers);
-	w->epoll = epoll_create1(EPOLL_CLOEXEC);
-	w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (w->listener < 0 || w->epoll < 0 || w->wake < 0)
-		return NULL;
-	event.data.ptr = &w->listener;
-	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->listener, &event))
-		return NULL;
-	event.data.ptr = &w->wake;
-	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->wake, &event) ? NULL : w;
+	return w;
+}
+
+static void server_free(struct server *srv)
+{
+	while (srv->n_workers)
+		worker_free(srv->worker[--srv->n_workers]);
+	if (srv->peers)
+		peers_free(srv->peers);
+	free(srv);
 }
 
 struct server *server_open(const struct server_config *config)
 {
 	struct server *srv = calloc(1, sizeof(*srv) + config->threads * sizeof(*srv->worker));
+	bool first, good;
+	struct worker *w;
+	int error;
 
 	if (!srv)
 		return NULL;
@@ -1128,13 +1156,22 @@ struct server *server_open(const struct server_config *config)
 	srv->sandbox = config->sandbox;
 	srv->content = config->content;
 	srv->peers = peers_new();
-	for (; srv->peers && srv->n_workers < config->threads; srv->n_workers++) {
-		srv->worker[srv->n_workers] = worker_open(srv, config);
-		if (!srv->worker[srv->n_workers])
-			return NULL; /* the program ends now */
+	good = srv->peers;
+	while (good && srv->n_workers < config->threads) {
+		first = !srv->n_workers;
+		w = worker_new(srv, config->content);
+		if (w)
+			srv->worker[srv->n_workers++] = w;
+		good = w && worker_open(w, config, first);
 	}
-	content_put(config->content);
-	return srv->peers ? srv : NULL;
+	if (good) {
+		content_put(config->content);
+		return srv;
+	}
+	error = errno;
+	server_free(srv);
+	errno = error;
+	return NULL;
 }
 
 bool server_run(struct server *srv)
@@ -1182,9 +1219,6 @@ void server_stop(struct server *srv, unsigned int ms)
 	/* To make room a thread looks at all others: until the last one has ended */
 	for (i = 0; i < srv->n_workers; i++)
 		pthread_join(srv->worker[i]->thread, NULL);
-	for (i = 0; i < srv->n_workers; i++)
-		worker_free(srv->worker[i]);
 	pthread_barrier_destroy(&srv->ready);
-	peers_free(srv->peers);
-	free(srv);
+	server_free(srv);
 }
