@@ -41,7 +41,8 @@ build/khttpctl-asan: $(patsubst %.c,build/epoll/khttpd-epoll-asan/%.o,$(KHTTPCTL
 .PHONY: check-epoll check-epoll-tsan check-epoll-valgrind
 check-epoll: build/khttpd-epoll-asan build/khttpctl-asan
 check-epoll-tsan: build/khttpd-epoll-tsan
-check-epoll-valgrind: build/khttpd-epoll
-check-epoll check-epoll-tsan check-epoll-valgrind: build/site.img build/khttpctl build/vm-tools/httpc build/try_sandbox
+check-epoll check-epoll-tsan check-epoll-valgrind: build/khttpd-epoll build/site.img build/khttpctl build/vm-tools/httpc build/try_sandbox
 	tests/epoll/run $(if $(filter check-epoll,$@),asan,$(@:check-epoll-%=%))
+# With the full counts
+check-epoll-tsan check-epoll-valgrind: export KHTTPD_FULL := 1
 LONG += check-epoll-tsan check-epoll-valgrind

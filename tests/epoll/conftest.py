@@ -20,8 +20,8 @@ def epoll():
     """Start khttpd-epoll with these options."""
     servers = []
 
-    def start(*options, **popen):
-        servers.append(Program([PROGRAM, OPTIONS, f"--port={PORT}", *options], **popen))
+    def start(*options, program=PROGRAM, **popen):
+        servers.append(Program([program, OPTIONS, f"--port={PORT}", *options], **popen))
         return servers[-1]
     yield start
     for s in servers:

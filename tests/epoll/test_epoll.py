@@ -597,6 +597,31 @@ def test_without_descriptors_idle_connections_make_room(epoll):
     assert time.monotonic() - begin < 5, "each waited although room had been made"
 
 
+def test_without_memory_those_that_are_served_stay_and_others_come_back(epoll):
+    """Some of those that need memory are turned away, no more: with the program as it is built for users."""
+    server = epoll("--threads=1", "--max_head=65536", program=f"{TOP}/build/khttpd-epoll")
+    with Client() as old:
+        assert old.ask().status == 200
+        resource.prlimit(server.process.pid, resource.RLIMIT_DATA, (4096, resource.RLIM_INFINITY))
+        greedy, served = [], 0
+        for _ in range(40):
+            c = Client()
+            greedy.append(c)
+            with contextlib.suppress(OSError):
+                c.send(b"GET / HTTP/1.1\r\nX: " + b"x" * 60000)
+        time.sleep(0.3)
+        assert old.ask().status == 200
+        resource.prlimit(server.process.pid, resource.RLIMIT_DATA, (resource.RLIM_INFINITY,) * 2)
+        for c in greedy:
+            with contextlib.suppress(OSError, AssertionError):
+                c.send(b"\r\nHost: test\r\n\r\n")
+                served += c.response().status == 200
+            c.sock.close()
+        assert served < len(greedy), "there was enough memory: the test tests nothing"
+        assert old.ask().status == 200
+    assert get("/").status == 200
+
+
 def test_clients_that_never_close_make_room(epoll):
     """Each that was shed kept its place for the linger time-out."""
     epoll("--max_conns=32")
