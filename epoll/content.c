@@ -49,26 +49,56 @@ static int builtin(uint64_t large_len, struct khttpd_site *site)
 	return -1;
 }
 
-struct content *content_read(const char *name, uint64_t large_len)
+static int make(const char *name, uint64_t large_len, struct khttpd_site *site)
+{
+	struct packed packed;
+	int fd;
+
+	if (!name)
+		return builtin(large_len, site);
+	fd = image_make(name, NULL, site, &packed);
+	packed_free(&packed);
+	return fd;
+}
+
+int content_make(const char *name, uint64_t large_len)
+{
+	struct khttpd_site site;
+
+	return make(name, large_len, &site);
+}
+
+static struct content *content_of(int fd, const struct khttpd_site *site)
 {
 	struct content *content = calloc(1, sizeof(*content));
-	struct packed packed = { 0 };
 
 	if (!content) {
 		warnx("out of memory");
+		munmap((void *)site->image, site->size);
+		close(fd);
 		return NULL;
 	}
+	content->site = *site;
+	content->fd = fd;
 	atomic_init(&content->users, 1);
-	if (name) {
-		content->fd = image_make(name, NULL, &content->site, &packed);
-		packed_free(&packed);
-	} else {
-		content->fd = builtin(large_len, &content->site);
-	}
-	if (content->fd < 0) {
-		free(content);
-		return NULL;
-	}
 	atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
 	return content;
+}
+
+struct content *content_read(const char *name, uint64_t large_len)
+{
+	struct khttpd_site site;
+	int fd = make(name, large_len, &site);
+
+	return fd < 0 ? NULL : content_of(fd, &site);
+}
+
+struct content *content_open(int fd, const char *name)
+{
+	struct khttpd_site site;
+
+	if (image_open(fd, name ? name : "the built-in site", &site))
+		return content_of(fd, &site);
+	close(fd);
+	return NULL;
 }

@@ -33,6 +33,23 @@ struct content {
  */
 struct content *content_read(const char *name, uint64_t large_len);
 
+/**
+ * content_make() - what content_read() does, for another process
+ * @name, @large_len: as there
+ *
+ * Return: a descriptor of the sealed memory that holds the image; -1 after a message.
+ */
+int content_make(const char *name, uint64_t large_len);
+
+/**
+ * content_open() - map an image and check it
+ * @fd: from content_make(); belongs to the content, or is closed
+ * @name: as there, for messages
+ *
+ * Return: the content with one user; NULL after a message.
+ */
+struct content *content_open(int fd, const char *name);
+
 /* One user more; any thread that has the content from a user. */
 static inline struct content *content_get(struct content *content)
 {

@@ -5,7 +5,7 @@
 #include <err.h>
 #include <errno.h>
 #include <grp.h>
-#include <pthread.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stddef.h>
@@ -13,12 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "../core/request.h"
 #include "../khttpd_netlink.h"
 #include "../pack/pack.h"
+#include "reader.h"
 #include "server.h"
 
 #define DRAIN_MS 10000 /* that replies have when the server ends */
@@ -191,81 +193,52 @@ static void allow_descriptors(struct limits *limits, unsigned int threads)
 		      (unsigned long)files.rlim_cur, limits->max_conns, asked);
 }
 
-/*
- * struct reload - a site that is read again while the old one is served
- * @site, @large: what content_read() wants
- * @main: the thread that gets SIGUSR1 when it was read
- * @thread: the one that reads it
- * @content: what it has read; NULL: nothing of use
- * @done: @content is set
- */
-struct reload {
-	const char *site;
-	unsigned int large;
-	pthread_t main;
-	pthread_t thread;
-	struct content *content;
-	atomic_bool done;
-};
-
-static void *reload_main(void *arg)
+/* The reader has answered: serve what it has read, if that is of use. */
+static void swap(struct server *srv, const char *name, int fd)
 {
-	struct reload *r = arg;
+	struct content *content = fd < 0 ? NULL : content_open(fd, name);
 
-	r->content = content_read(r->site, r->large);
-	atomic_store(&r->done, true);
-	pthread_kill(r->main, SIGUSR1);
-	return NULL;
-}
-
-static bool reload_start(struct reload *r)
-{
-	atomic_store(&r->done, false);
-	errno = pthread_create(&r->thread, NULL, reload_main, r);
-	if (errno)
-		warn("cannot read the site: the old site goes on");
-	return !errno;
-}
-
-static void reload_end(struct reload *r, struct server *srv)
-{
-	pthread_join(r->thread, NULL);
-	if (r->content) {
-		server_swap(srv, r->content);
+	if (content) {
+		server_swap(srv, content);
 		warnx("the site was read again");
 	} else {
 		warnx("the old site goes on");
 	}
-	r->content = NULL;
 }
 
 /* Serve until a signal says that it is enough. */
-static void serve(struct server *srv, const struct arguments *a, const sigset_t *signals)
+static void serve(struct server *srv, const struct arguments *a, int signals, int reader)
 {
-	/* It may still be read, by a thread that uses this, when the program ends */
-	static struct reload reload;
+	struct pollfd wait[] = { { .fd = signals, .events = POLLIN },
+				 { .fd = reader, .events = POLLIN } };
 	bool reading = false, again = false;
-	int number;
+	struct signalfd_siginfo info;
+	int fd;
 
-	reload.site = a->site;
-	reload.large = a->large;
-	reload.main = pthread_self();
 	for (;;) {
-		if (sigwait(signals, &number))
+		if (poll(wait, 2, -1) < 0)
 			continue;
-		if (number == SIGHUP) {
+		if (wait[0].revents && read(signals, &info, sizeof(info)) == sizeof(info)) {
+			if (info.ssi_signo != SIGHUP)
+				return;
 			if (a->config.log)
 				log_reopen(a->config.log);
 			again = true;
-		} else if (number != SIGUSR1) {
-			return;
-		} else if (reading && atomic_load(&reload.done)) {
-			reload_end(&reload, srv);
-			reading = false;
+		}
+		if (wait[1].revents) {
+			fd = reader_answer(reader);
+			if (fd == READER_GONE) {
+				warnx("the process that reads the site has ended: the old site stays");
+				wait[1].fd = -1;
+				reading = true;
+			} else {
+				swap(srv, a->site, fd);
+				reading = false;
+			}
 		}
 		if (again && !reading) {
 			again = false;
-			reading = reload_start(&reload);
+			reading = reader_ask(reader);
 		}
 	}
 }
@@ -307,6 +280,7 @@ int main(int argc, char **argv)
 	struct server *srv;
 	sigset_t signals;
 	unsigned int i;
+	int signal_fd, reader;
 
 	memcpy(options, fixed, sizeof(fixed));
 	for (i = 0; i < N_NUMBERS; i++) {
@@ -327,8 +301,7 @@ int main(int argc, char **argv)
 	/* From now on a site that has changed is read again, after this one. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGHUP);
-	sigaddset(&signals, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	/* sendfile() knows no MSG_NOSIGNAL, and the log may be a pipe that nobody reads */
 	signal(SIGPIPE, SIG_IGN);
 
@@ -336,10 +309,10 @@ int main(int argc, char **argv)
 	a.config.content = content_read(a.site, a.large);
 	if (!a.config.content)
 		return EXIT_FAILURE;
-	/* Before there are threads: they inherit this, and only sigwait() gets signals */
+	/* Before there are threads: they inherit this, and only serve() gets signals */
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	if (a.log) {
 		a.config.log = log_open(a.log, a.log_format);
 		if (!a.config.log)
@@ -350,16 +323,20 @@ int main(int argc, char **argv)
 		err(EXIT_FAILURE, "cannot listen on %s port %u", a.bind, a.port);
 	if (a.user)
 		become(a.user);
+	reader = reader_start(a.site, a.large);
+	signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+	if (reader < 0 || signal_fd < 0)
+		err(EXIT_FAILURE, "cannot start");
 	if (!sandbox_program(a.config.sandbox))
 		return EXIT_FAILURE;
 	if ((a.config.log && !log_start(a.config.log)) || !server_run(srv))
 		err(EXIT_FAILURE, "cannot start threads");
 	warnx("serving on %s port %u, %u threads", a.bind, a.port, a.config.threads);
-	serve(srv, &a, &signals);
+	serve(srv, &a, signal_fd, reader);
 	/* Whoever does not want to wait for the last replies interrupts a second time */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
-	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+	sigprocmask(SIG_UNBLOCK, &signals, NULL);
 	server_stop(srv, DRAIN_MS);
 	if (a.config.log)
 		log_close(a.config.log);

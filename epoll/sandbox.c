@@ -11,6 +11,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#endif
 
 /*
  * Which calls a function of the C library makes is its own affair, and changes: so both names are
@@ -25,23 +31,27 @@ static const int serving[] = {
 	SCMP_SYS(epoll_pwait),
 	SCMP_SYS(poll),
 	SCMP_SYS(ppoll),
+	SCMP_SYS(ppoll_time64),
 	SCMP_SYS(read),
 	SCMP_SYS(recvfrom),
 	SCMP_SYS(sendfile),
+	SCMP_SYS(sendfile64),
 	SCMP_SYS(sendmsg),
-	SCMP_SYS(setsockopt),
 	SCMP_SYS(shutdown),
 	SCMP_SYS(write),
+	SCMP_SYS(writev),
 	/* memory and threads */
 	SCMP_SYS(brk),
 	SCMP_SYS(madvise),
 	SCMP_SYS(mremap),
 	SCMP_SYS(munmap),
 	SCMP_SYS(futex),
+	SCMP_SYS(futex_time64),
 	SCMP_SYS(getrandom),
 	SCMP_SYS(sched_yield),
 	/* where no page of the kernel's tells the time */
 	SCMP_SYS(clock_gettime),
+	SCMP_SYS(clock_gettime64),
 	SCMP_SYS(gettimeofday),
 	SCMP_SYS(time),
 	/* signals, abort() and the end */
@@ -51,53 +61,50 @@ static const int serving[] = {
 	SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(getpid),
 	SCMP_SYS(gettid),
-	SCMP_SYS(tgkill),
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SANITIZED
 	SCMP_SYS(sigaltstack),
 	SCMP_SYS(nanosleep),
 	SCMP_SYS(clock_nanosleep),
 #endif
 };
 
-/* What else the program needs, for a site that is read again and for the log */
+/* What else the program needs: a site that was read for it, the log, threads */
 static const int program[] = {
 	SCMP_SYS(dup),
-	SCMP_SYS(fcntl),
 	SCMP_SYS(fstat),
-	SCMP_SYS(ftruncate),
-	SCMP_SYS(getcwd),
-	SCMP_SYS(getdents64),
-	SCMP_SYS(lseek),
-	SCMP_SYS(lstat),
-	SCMP_SYS(memfd_create),
+	SCMP_SYS(fstat64),
+	SCMP_SYS(fstatat64),
 	SCMP_SYS(newfstatat),
+	SCMP_SYS(statx),
 	SCMP_SYS(open),
 	SCMP_SYS(openat),
-	SCMP_SYS(openat2),
-	SCMP_SYS(pread64),
-	SCMP_SYS(readlink),
-	SCMP_SYS(readlinkat),
-	SCMP_SYS(stat),
-	SCMP_SYS(statx),
-	/* threads, and what waits */
+	SCMP_SYS(recvmsg),
 	SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(clock_nanosleep_time64),
 	SCMP_SYS(nanosleep),
 	SCMP_SYS(rseq),
-	SCMP_SYS(rt_sigtimedwait),
-	SCMP_SYS(sched_getaffinity),
 	SCMP_SYS(set_robust_list),
 	/* sandbox_worker() */
 	SCMP_SYS(seccomp),
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SANITIZED
 	/* to stop all threads and look for lost memory, and to report what was found */
 	SCMP_SYS(clone),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(getcwd),
 	SCMP_SYS(getdents),
+	SCMP_SYS(getdents64),
 	SCMP_SYS(getppid),
 	SCMP_SYS(ioctl),
+	SCMP_SYS(lseek),
+	SCMP_SYS(pread64),
 	SCMP_SYS(prctl),
 	SCMP_SYS(ptrace),
+	SCMP_SYS(readlink),
+	SCMP_SYS(readlinkat),
+	SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(stat),
 	SCMP_SYS(wait4),
 #endif
 };
@@ -117,10 +124,61 @@ static int allow_if(scmp_filter_ctx filter, int call, unsigned int arg, scmp_dat
 {
 	struct scmp_arg_cmp only = SCMP_CMP64(arg, SCMP_CMP_MASKED_EQ, mask, value);
 
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, only);
+	/* The numbers of calls that this processor's Linux does not have are negative */
+	return call < 0 ? 0 : seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, only);
 }
 
 #define WHOLE (~(scmp_datum_t)0)
+
+/* What else serving needs, in no other form */
+static int allow_serving(scmp_filter_ctx filter)
+{
+	int error = allow(filter, serving, sizeof(serving) / sizeof(*serving));
+
+	/* malloc() */
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(mmap), 2, PROT_EXEC, 0);
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(mmap2), 2, PROT_EXEC, 0);
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(mprotect), 2, PROT_EXEC, 0);
+	/* abort() */
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(tgkill), 0, WHOLE, getpid());
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(ioctl), 1, WHOLE, SIOCOUTQ);
+	if (error)
+		return error;
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+				SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET), SCMP_A2(SCMP_CMP_EQ, SO_LINGER));
+}
+
+static int allow_program(scmp_filter_ctx filter)
+{
+	/* The argument that has the flags of clone() */
+	unsigned int flags = seccomp_arch_native() == SCMP_ARCH_S390X;
+	int error = allow(filter, program, sizeof(program) / sizeof(*program));
+
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(prctl), 0, WHOLE, PR_SET_NO_NEW_PRIVS);
+	/* Threads, no processes. No filter sees the flags of clone3(): clone() does as well */
+	if (!error)
+		error = allow_if(filter, SCMP_SYS(clone), flags, CLONE_THREAD, CLONE_THREAD);
+	return error;
+}
+
+/* Calls that the C library can do without, and does: they kill nobody. */
+static int refuse(scmp_filter_ctx filter, bool worker)
+{
+	static const int calls[] = { SCMP_SYS(clone3), SCMP_SYS(open), SCMP_SYS(openat) };
+	int error = 0;
+	size_t i;
+
+	/* free() looks into /proc/sys/vm/overcommit_memory */
+	for (i = 0; !error && i < (worker ? 3 : 1); i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), calls[i], 0);
+	return error;
+}
 
 static int fill(scmp_filter_ctx filter, enum sandbox sandbox, bool worker)
 {
@@ -134,24 +192,11 @@ static int fill(scmp_filter_ctx filter, enum sandbox sandbox, bool worker)
 	if (!error)
 		error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (!error)
-		error = allow(filter, serving, sizeof(serving) / sizeof(*serving));
-	/* malloc() */
-	if (!error)
-		error = allow_if(filter, SCMP_SYS(mmap), 2, PROT_EXEC, 0);
-	if (!error)
-		error = allow_if(filter, SCMP_SYS(mprotect), 2, PROT_EXEC, 0);
-	if (!error)
-		error = allow_if(filter, SCMP_SYS(ioctl), 1, WHOLE, SIOCOUTQ);
-	if (error || worker)
-		return error;
-	error = allow(filter, program, sizeof(program) / sizeof(*program));
-	if (!error)
-		error = allow_if(filter, SCMP_SYS(prctl), 0, WHOLE, PR_SET_NO_NEW_PRIVS);
-	/* Threads, no processes. No filter sees the flags of clone3(): clone() does as well */
-	if (!error)
-		error = allow_if(filter, SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD);
+		error = allow_serving(filter);
+	if (!error && !worker)
+		error = allow_program(filter);
 	if (!error && sandbox == SANDBOX_KILL)
-		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+		error = refuse(filter, worker);
 	return error;
 }
 

@@ -17,8 +17,9 @@ enum sandbox { SANDBOX_DENY, SANDBOX_KILL, SANDBOX_OFF };
  * sandbox_program() - keep this thread, and those that it starts, to what the program needs
  * @sandbox: how
  *
- * That is enough to read a site again and to open the log anew. It starts no other program, makes
- * no socket and no memory that can be executed, and gains no privileges (no_new_privs).
+ * That is enough to open the log anew, and to serve a site that another process has read. It starts
+ * no other program, makes no socket and no memory that can be executed, and gains no privileges
+ * (no_new_privs).
  *
  * Return: true; false after a message.
  */

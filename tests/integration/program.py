@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -10,12 +11,23 @@ import time
 PATIENCE = 60
 
 
+def start(command, **popen):
+    """subprocess.Popen, whose signals do what they usually do: a script in the background is deaf to Ctrl-C."""
+    before = popen.pop("preexec_fn", None)
+
+    def prepare():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if before:
+            before()
+    return subprocess.Popen(command, preexec_fn=prepare, **popen)
+
+
 class Program:
     """A process that is there when it has said @ready, a regular expression, on standard error."""
 
     def __init__(self, command, ready="serving on", **popen):
         with tempfile.TemporaryFile() as said:
-            self.process = subprocess.Popen(command, stderr=said, **popen)
+            self.process = start(command, stderr=said, **popen)
             self.said = os.dup(said.fileno())
         self.wait_for(ready)
 
