@@ -153,7 +153,6 @@ def test_old_sites_are_not_kept_for_ever_for_slow_readers(epoll, tmp_path):
     def held():
         with open(images, encoding="ascii") as f:
             return f.read().count("khttpd-site")
-    assert held() == 7
     end = time.monotonic() + PATIENCE
     while held() > 5 and time.monotonic() < end:
         time.sleep(0.1)
