@@ -8,7 +8,8 @@
  * folder, and the reader of the site comes after the walk, so that nothing is missed.
  *
  * Names that lead to the site may change their meaning far above it (a link "current" to the newest
- * release, a removed parent): once a second we look whether it is still the same.
+ * release, a removed parent), as may links in it that lead through hidden folders, which are not
+ * watched: once a second we look whether they are still the same.
  */
 #include "watch.h"
 
@@ -16,6 +17,8 @@
 #include <err.h>
 #include <errno.h>
 #include <limits.h>
+#include <search.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +47,17 @@ struct wds {
 	uint32_t n, cap;
 };
 
+/* A link that leads to something else if one that nobody watches changes */
+struct way {
+	char *path;
+	struct stat seen;
+};
+
+struct ways {
+	struct way *list;
+	uint32_t n, cap;
+};
+
 /* A folder of which one entry matters: the site itself */
 struct place {
 	int wd;
@@ -54,6 +68,7 @@ struct place {
  * struct watch - see watch_open()
  * @places: the site by its name, and where that leads to
  * @folders: all within the site
+ * @ways: links in it that have to be looked at
  * @seen: what the name stood for at the last look; st_mode is 0 if for nothing
  * @stale: when an event said that folders may have come or gone; 0: none
  * @first, @last: times of events that were not reported; 0: none
@@ -65,6 +80,7 @@ struct watch {
 	const char *name;
 	struct place places[2];
 	struct wds folders;
+	struct ways ways;
 	struct stat seen;
 	int64_t stale, first, last, look;
 	bool full;
@@ -87,16 +103,20 @@ static void touch(struct watch *w, int64_t now)
 
 /* --- the walk --- */
 
-/* A walk, and the folders on the way to where it is */
+/**
+ * struct walk - a walk
+ * @w: the watch that it is for
+ * @wds: what was found
+ * @tree: the same as a search tree: links may lead to one folder in any number of ways
+ * @ways: links that were found
+ * @root: real path of the site
+ */
 struct walk {
 	struct watch *w;
 	struct wds wds;
+	void *tree;
+	struct ways ways;
 	const char *root;
-};
-
-struct level {
-	const struct level *up;
-	int wd;
 };
 
 static int by_number(const void *a, const void *b)
@@ -123,10 +143,43 @@ static int add(struct watch *w, const char *path, uint32_t more)
 	return wd;
 }
 
-static void keep(struct walk *walk, int wd)
+static int by_key(const void *a, const void *b)
 {
+	return (a > b) - (a < b);
+}
+
+static void free_nothing(void *key)
+{
+	(void)key;
+}
+
+/* False if it was there before: one inode has one descriptor, whatever its path. */
+static bool keep(struct walk *walk, int wd)
+{
+	const void *key = (void *)(intptr_t)wd;
+
+	if (tfind(key, &walk->tree, by_key))
+		return false;
+	must(tsearch(key, &walk->tree, by_key));
 	GROW(walk->wds.list, walk->wds.n, walk->wds.cap);
 	walk->wds.list[walk->wds.n++] = wd;
+	return true;
+}
+
+static void free_ways(struct ways *ways)
+{
+	while (ways->n)
+		free(ways->list[--ways->n].path);
+	free(ways->list);
+}
+
+/* Does somebody want the end? Signals are blocked, and trees may be large. */
+static bool is_interrupted(void)
+{
+	sigset_t set;
+
+	return !sigpending(&set) && (sigismember(&set, SIGINT) || sigismember(&set, SIGQUIT) ||
+				     sigismember(&set, SIGTERM));
 }
 
 /* As the packer has it */
@@ -141,20 +194,53 @@ static int may_matter(const struct dirent *d)
 	       (d->d_type == DT_DIR || d->d_type == DT_LNK || d->d_type == DT_UNKNOWN);
 }
 
-static void walk_folder(struct walk *walk, const char *path, const struct level *up);
+static void walk_folder(struct walk *walk, const char *path, bool linked);
 
-/* A link is followed within the site, and in hidden folders, where nobody else looks, to files. */
-static void walk_link(struct walk *walk, const char *path, const struct level *level)
+/* Does the link lead through a name that is hidden, "." and ".." aside? */
+static bool is_hidden_way(const char *path)
+{
+	char text[PATH_MAX + 1] = "/";
+	ssize_t n = readlink(path, text + 1, sizeof(text) - 2);
+	const char *at;
+
+	text[n > 0 ? n + 1 : 0] = 0;
+	for (at = strstr(text, "/."); at; at = strstr(at + 1, "/."))
+		if (at[2 + (at[2] == '.')] && at[2 + (at[2] == '.')] != '/')
+			return true;
+	return false;
+}
+
+static void keep_way(struct walk *walk, const char *path)
+{
+	struct way *way;
+
+	GROW(walk->ways.list, walk->ways.n, walk->ways.cap);
+	way = &walk->ways.list[walk->ways.n++];
+	way->path = must(strdup(path));
+	if (stat(path, &way->seen))
+		way->seen = (struct stat){ 0 };
+}
+
+/*
+ * A link is followed within the site, and in hidden folders, where nobody else looks, to files. In
+ * a folder that is a link itself (@linked) nobody knows what its ".." is.
+ */
+static void walk_link(struct walk *walk, const char *path, bool linked)
 {
 	size_t len = strlen(walk->root);
-	char *real = realpath(path, NULL);
+	char *real;
 	struct stat st;
 	int wd;
+
+	/* First, so that what changes after this is noticed */
+	if (linked || is_hidden_way(path))
+		keep_way(walk, path);
+	real = realpath(path, NULL);
 
 	if (real && !strncmp(real, walk->root, len) && (real[len] == '/' || len == 1) &&
 	    !stat(real, &st)) {
 		if (S_ISDIR(st.st_mode)) {
-			walk_folder(walk, path, level);
+			walk_folder(walk, path, true);
 		} else if (strstr(real + len, "/.")) {
 			wd = add(walk->w, real, 0);
 			if (wd >= 0)
@@ -164,22 +250,16 @@ static void walk_link(struct walk *walk, const char *path, const struct level *l
 	free(real);
 }
 
-static void walk_folder(struct walk *walk, const char *path, const struct level *up)
+static void walk_folder(struct walk *walk, const char *path, bool linked)
 {
-	struct level level = { up, add(walk->w, path, IN_ONLYDIR) };
-	const struct level *above;
+	int i, n, wd = is_interrupted() ? -1 : add(walk->w, path, IN_ONLYDIR);
 	struct dirent **entries;
 	struct stat st;
 	char *below;
-	int i, n;
 
 	/* Whatever is wrong with it, the packer says */
-	if (level.wd < 0)
+	if (wd < 0 || !keep(walk, wd))
 		return;
-	for (above = up; above; above = above->up)
-		if (above->wd == level.wd)
-			return;
-	keep(walk, level.wd);
 	n = scandir(path, &entries, may_matter, alphasort);
 	for (i = 0; i < n; i++) {
 		if (asprintf(&below, "%s/%s", path, entries[i]->d_name) < 0)
@@ -188,9 +268,9 @@ static void walk_folder(struct walk *walk, const char *path, const struct level 
 		if (lstat(below, &st))
 			st.st_mode = 0;
 		if (S_ISLNK(st.st_mode))
-			walk_link(walk, below, &level);
+			walk_link(walk, below, linked);
 		else if (S_ISDIR(st.st_mode))
-			walk_folder(walk, below, &level);
+			walk_folder(walk, below, linked);
 		free(below);
 	}
 	if (n >= 0)
@@ -248,7 +328,7 @@ static bool walk_all(struct watch *w)
 		w->seen = (struct stat){ 0 };
 	if (S_ISDIR(w->seen.st_mode)) {
 		walk.root = real;
-		walk_folder(&walk, real, NULL);
+		walk_folder(&walk, real, false);
 		qsort(walk.wds.list, walk.wds.n, sizeof(*walk.wds.list), by_number);
 	}
 	for (i = 0; i < walk.wds.n && !found; i++)
@@ -260,8 +340,11 @@ static bool walk_all(struct watch *w)
 	for (i = 0; i < 2; i++)
 		if (old[i].wd >= 0 && !has_wd(&walk.wds, old[i].wd) && !is_place(w, old[i].wd))
 			inotify_rm_watch(w->fd, old[i].wd);
+	tdestroy(walk.tree, free_nothing);
 	free(w->folders.list);
 	w->folders = walk.wds;
+	free_ways(&w->ways);
+	w->ways = walk.ways;
 	free(real);
 	free(given);
 	return found;
@@ -278,17 +361,31 @@ static bool same(const struct stat *a, const struct stat *b)
 		a->st_mtim.tv_nsec == b->st_mtim.tv_nsec);
 }
 
-static void look(struct watch *w, int64_t now)
+/* Does it lead to something else than before? Also for files that change and that no event tells
+ * of: on network file systems.
+ */
+static bool differs(const char *path, struct stat *seen)
 {
 	struct stat st;
 
-	w->look = now + LOOK_MS;
-	if (stat(w->name, &st))
+	if (stat(path, &st))
 		st = (struct stat){ 0 };
-	if (same(&st, &w->seen))
+	if (same(&st, seen))
+		return false;
+	*seen = st;
+	return true;
+}
+
+static void look(struct watch *w, int64_t now)
+{
+	bool changed = differs(w->name, &w->seen);
+	uint32_t i;
+
+	w->look = now + LOOK_MS;
+	for (i = 0; i < w->ways.n; i++)
+		changed |= differs(w->ways.list[i].path, &w->ways.list[i].seen);
+	if (!changed)
 		return;
-	w->seen =
-		st; /* for files that change and that no event tells of: on network file systems */
 	w->stale = now;
 	touch(w, now);
 }
@@ -354,6 +451,7 @@ void watch_close(struct watch *w)
 		return;
 	close(w->fd);
 	free(w->folders.list);
+	free_ways(&w->ways);
 	free(w);
 }
 
