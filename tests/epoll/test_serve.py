@@ -5,6 +5,7 @@ Nothing here may load a module into the kernel of whoever runs the tests: root g
 """
 
 import contextlib
+import fcntl
 import os
 import pty
 import shutil
@@ -24,6 +25,7 @@ ROOT = os.getuid() == 0
 NO_MODULES = ["setpriv", "--bounding-set=-sys_module", "--inh-caps=-sys_module"] if ROOT else []
 AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 LARGE = 6000000
+F_SETPIPE_SZ = 1031  # fcntl has no name for it before Python 3.10
 SWAP = "the changed site is served"
 
 
@@ -229,6 +231,28 @@ def test_program_that_somebody_else_put_there_is_not_run(home, www):
         assert "neither beside khttpctl" in said[0]
 
 
+def test_names_of_files_are_not_taken_for_what_the_server_says(serve, home, www):
+    os.symlink("nothing", f"{www}/a: serving on b")
+    status, said = fails(home, f"--port={PORT}", www)
+    assert status == 1
+    assert f"{www}/a: serving on b: " in said[0]
+    assert not [line for line in said if line.startswith("khttpctl: serving")]
+    os.remove(f"{www}/a: serving on b")
+    server = serve("--watch", www)
+    os.symlink("nothing", f"{www}/c: the site was read again")
+    server.wait_for("khttpd-epoll: the old site goes on\n")
+    assert f"{www}/c: the site was read again: " in server.messages()
+    assert server.count(SWAP) == 0
+    server.interrupt()
+
+
+def test_children_of_who_became_khttpctl_are_not_its_own(serve, www):
+    server = serve(www, before=[*NO_MODULES, "sh", "-c", 'sh -c "sleep 1; kill -9 \\$\\$" & exec "$@"', "sh"])
+    until(lambda: len(children(server.process.pid)) == 1, server.messages)
+    server.interrupt()
+    assert "signal" not in server.messages()
+
+
 # --- the site changes --------------------------------------------------------------------------------------
 
 def test_changes_are_served(serve, www):
@@ -369,6 +393,48 @@ def test_release_links_are_followed(serve, www):
     server.interrupt()
 
 
+def test_links_through_hidden_ones_are_followed(serve, www):
+    """As ConfigMap volumes of Kubernetes have them: nobody watches what changes."""
+    os.makedirs(f"{www}/.h/r1")
+    os.makedirs(f"{www}/.h/r2")
+    for n in "12":
+        write(f"{www}/.h/v{n}", n)
+        write(f"{www}/.h/r{n}/f", n)
+    os.symlink("v1", f"{www}/.h/cur")
+    os.symlink("r1", f"{www}/.h/now")
+    os.symlink(".h/cur", f"{www}/file")
+    os.symlink(".h/now", f"{www}/dir")
+    server = serve("--watch", www)
+    assert (body("/file"), body("/dir/f")) == ("1", "1")
+    os.symlink("v2", f"{www}/.h/new")
+    os.rename(f"{www}/.h/new", f"{www}/.h/cur")
+    server.wait_for(SWAP, 1)
+    assert (body("/file"), body("/dir/f")) == ("2", "1")
+    os.symlink("r2", f"{www}/.h/new")
+    os.rename(f"{www}/.h/new", f"{www}/.h/now")
+    server.wait_for(SWAP, 2)
+    assert body("/dir/f") == "2"
+    write(f"{www}/.h/r2/f", "3")
+    server.wait_for(SWAP, 3)
+    assert body("/dir/f") == "3"
+    time.sleep(1.5)
+    assert server.count(SWAP) == 3, server.messages()
+    server.interrupt()
+
+
+def test_folders_that_links_lead_to_in_many_ways_are_walked_once(home, www):
+    """Here 2 ** 40 ways. The server, which would have a path for each, does not come to that: it is none."""
+    for n in range(40):
+        os.mkdir(f"{www}/d{n}")
+        for name in "ab" if n < 39 else "":
+            os.symlink(f"../d{n + 1}", f"{www}/d{n}/{name}")
+    with tempfile.TemporaryDirectory() as alone:
+        shutil.copy(f"{home}/khttpctl", alone)
+        write(f"{alone}/khttpd-epoll", "#!/bin/sh\nexit 3\n")
+        os.chmod(f"{alone}/khttpd-epoll", 0o755)
+        assert fails(alone, "--engine=epoll", "--watch", www) == (3, [])
+
+
 def test_burst_of_changes_is_few_swaps(serve, www):
     server = serve("--watch", www)
     begin = time.monotonic()
@@ -426,6 +492,20 @@ def test_folder_that_goes_and_comes_again_is_found(serve, www):
     server.interrupt()
 
 
+@pytest.mark.parametrize("where, name", [("www", "."), ("", "www/"), ("", "./www"), ("www/a", ".."), ("www/a", "../.")])
+def test_relative_name_is_found_again(serve, www, where, name):
+    top = os.path.dirname(www)
+    os.mkdir(f"{www}/a")
+    server = serve("--watch", name, cwd=f"{top}/{where}")
+    shutil.rmtree(top)
+    server.wait_for("is gone; the old site goes on until it is back")
+    os.makedirs(www)
+    write(f"{www}/index.html", "two")
+    server.wait_for(SWAP)
+    until(lambda: body() == "two", server.messages)
+    server.interrupt()
+
+
 def test_lost_events_lose_no_change(serve, www):
     """The kernel's queue is full of what does not matter when something does."""
     with open("/proc/sys/fs/inotify/max_queued_events", encoding="ascii") as f:
@@ -480,6 +560,28 @@ def test_term_to_the_one_ends_both(serve, www):
     server = serve("--watch", www)
     server.process.terminate()
     server.ended(0)
+
+
+def test_ignored_signals_of_children_are_not_missed(serve, www):
+    server = serve(www, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    server.interrupt()
+
+
+def test_nobody_who_reads_its_messages_keeps_it_from_ending(home, www):
+    with subprocess.Popen([*NO_MODULES, f"{home}/khttpctl", "serve", f"--port={PORT}", "--watch", www],
+                          stderr=subprocess.PIPE, start_new_session=True) as process:
+        fcntl.fcntl(process.stderr, F_SETPIPE_SZ, 4096)
+        while b"serving" not in process.stderr.readline():
+            pass
+        for n in range(100):
+            os.symlink("nothing", f"{www}/{'x' * 200}{n}")
+        time.sleep(1.5)
+        process.terminate()
+        try:
+            assert process.wait(timeout=PATIENCE) == 0
+        finally:
+            process.kill()
+    until(is_free, lambda: "somebody still listens")
 
 
 def test_end_lets_replies_end(serve, www):
@@ -565,3 +667,17 @@ def test_end_of_the_terminal_is_the_end(home, www):
     os.close(terminal)
     os.waitpid(pid, 0)
     until(is_free, lambda: "somebody still listens")
+
+
+def test_end_of_the_terminal_is_nothing_to_nohup(home, www):
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execvp("sh", ["sh", "-c", 'trap "" HUP; exec "$@" 2>"$0"', f"{www}-said", *NO_MODULES,
+                         f"{home}/khttpctl", "serve", f"--port={PORT}", www])
+    until(lambda: not is_free(), lambda: "nobody listens")
+    os.close(terminal)
+    time.sleep(1)
+    assert body() == "one"
+    os.kill(pid, signal.SIGTERM)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert is_free()

@@ -123,8 +123,13 @@ static int modprobe_error(const char *said)
 	const char *text = strrchr(said, ':');
 	size_t i;
 
-	for (i = 0; text && i < sizeof(errors) / sizeof(*errors); i++)
-		if (!strcmp(text + 1 + (text[1] == ' '), strerror(errors[i])))
+	if (!text)
+		return -EINVAL;
+	text += text[1] == ' ' ? 2 : 1;
+	if (!strcmp(text, "Module already in kernel"))
+		return -EEXIST;
+	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++)
+		if (!strcmp(text, strerror(errors[i])))
 			return -errors[i];
 	return -EINVAL;
 }
@@ -192,7 +197,8 @@ static int insert_file(const char *path, const char *params)
 int module_insert(unsigned int port, const char *bind, char *why, size_t size)
 {
 	char params[2][64] = { "", "" }, both[sizeof(params) + 2], said[512], path[PATH_MAX];
-	char *argv[5] = { MODPROBE, MODULE_NAME, NULL, NULL, NULL };
+	/* Otherwise a module that is there already would pass for one that we have loaded */
+	char *argv[6] = { MODPROBE, "--first-time", MODULE_NAME, NULL, NULL, NULL };
 	unsigned int n = 0;
 	int error;
 
@@ -201,8 +207,8 @@ int module_insert(unsigned int port, const char *bind, char *why, size_t size)
 	if (bind)
 		snprintf(params[n++], sizeof(*params), "bind=%s", bind);
 	if (modprobe_knows()) {
-		argv[2] = n > 0 ? params[0] : NULL;
-		argv[3] = n > 1 ? params[1] : NULL;
+		argv[3] = n > 0 ? params[0] : NULL;
+		argv[4] = n > 1 ? params[1] : NULL;
 		if (!modprobe(argv, said, sizeof(said)))
 			return 0;
 		error = modprobe_error(said);
@@ -221,6 +227,14 @@ int module_insert(unsigned int port, const char *bind, char *why, size_t size)
 	if (error)
 		explain(error, why, size);
 	return error;
+}
+
+unsigned long long module_instance(void)
+{
+	struct stat st;
+
+	/* Numbers of nodes in sysfs are given out one after the other */
+	return stat("/sys/module/" MODULE_NAME, &st) ? 0 : st.st_ino;
 }
 
 int module_remove(void)

@@ -53,9 +53,12 @@ bool module_can_insert(char *why, size_t size);
  * modprobe does it if it knows the module, so that what is set for it in modprobe.d counts;
  * otherwise khttpd.ko beside khttpctl, or in the folder above, is loaded.
  *
- * Return: 0, or a negative errno.
+ * Return: 0, or a negative errno: -EEXIST if somebody else was faster.
  */
 int module_insert(unsigned int port, const char *bind, char *why, size_t size);
+
+/* module_instance() - a number that no other time of the module in the kernel has had; 0: not known */
+unsigned long long module_instance(void);
 
 /* module_remove() - unload the module; 0, or a negative errno after some seconds */
 int module_remove(void);

@@ -12,6 +12,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,8 @@
 
 #include "khttpctl.h"
 #include "watch.h"
+
+#define SPEAK_MS 2000
 
 /* --- the command line --- */
 
@@ -109,6 +112,43 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 /* --- what is said --- */
 
+/*
+ * Standard error as of now: who does not read it, or has stopped the terminal, must not keep us from
+ * ending. Then what we say is lost, after a while.
+ */
+static ssize_t write_in_time(void *cookie, const char *text, size_t size)
+{
+	static bool late;
+	size_t left = size;
+	ssize_t n;
+
+	(void)cookie;
+	while (left) {
+		struct pollfd fd = { STDERR_FILENO, POLLOUT, 0 };
+
+		/* So much fits at least when a pipe can be written to */
+		if (poll(&fd, 1, late ? 0 : SPEAK_MS) > 0)
+			n = write(STDERR_FILENO, text, left < PIPE_BUF ? left : PIPE_BUF);
+		else
+			n = -1;
+		late = n < 0;
+		if (n <= 0)
+			break;
+		text += n;
+		left -= n;
+	}
+	return size;
+}
+
+static void speak_in_time(void)
+{
+	FILE *f = fopencookie(NULL, "w", (cookie_io_functions_t){ .write = write_in_time });
+
+	if (!f || setvbuf(f, NULL, _IOLBF, BUFSIZ))
+		err(EXIT_FAILURE, "out of memory");
+	stderr = f;
+}
+
 static int64_t now_ms(void)
 {
 	struct timespec t;
@@ -164,6 +204,7 @@ pid_t serve_fork(const struct serve *s, int signal)
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGQUIT);
 	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGTTOU); /* its messages may come from the background ("stty tostop") */
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	return 0;
 }
@@ -224,7 +265,7 @@ static void end(struct serve *s)
 
 static void on_change(struct serve *s)
 {
-	if (!watch_changed(s->watch) || s->ending)
+	if (!watch_changed(s->watch))
 		return;
 	if (watch_missing(s->watch))
 		warnx("%s is gone; the old site goes on until it is back", s->name);
@@ -247,18 +288,22 @@ static void on_children(struct serve *s)
 	int status;
 	pid_t pid;
 
+	/* There may be others, of whatever became this program by exec */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == s->child)
 			epoll_ended(s, status);
-		else if (WIFSIGNALED(status) && !s->ending)
-			warnx("reading the site was ended by signal %d (%s)", WTERMSIG(status),
-			      strsignal(WTERMSIG(status)));
-		if (pid == s->packer)
-			s->packer = 0;
+		else if (pid == s->packer)
+			kernel_packer_ended(s, status);
 	}
 }
 
-static void on_signal(struct serve *s, int signals, bool terminal)
+/* Does SIGHUP say nothing but that the terminal is gone? */
+static bool is_hangup(const struct serve *s)
+{
+	return s->terminal && !has_terminal();
+}
+
+static void on_signal(struct serve *s, int signals)
 {
 	struct signalfd_siginfo info;
 
@@ -266,7 +311,7 @@ static void on_signal(struct serve *s, int signals, bool terminal)
 		return;
 	if (info.ssi_signo == SIGCHLD)
 		on_children(s);
-	else if (info.ssi_signo == SIGHUP && (!terminal || has_terminal()))
+	else if (info.ssi_signo == SIGHUP && !is_hangup(s))
 		reload(s);
 	else
 		end(s);
@@ -274,16 +319,15 @@ static void on_signal(struct serve *s, int signals, bool terminal)
 
 static void loop(struct serve *s, int signals)
 {
-	bool terminal = has_terminal();
-
 	while (!s->done) {
+		bool watching = s->watch && !s->ending;
 		struct pollfd fds[] = {
-			{ signals, POLLIN, 0 },	  { s->watch ? watch_fd(s->watch) : -1, POLLIN, 0 },
+			{ signals, POLLIN, 0 },	  { watching ? watch_fd(s->watch) : -1, POLLIN, 0 },
 			{ s->packed, POLLIN, 0 }, { s->words, POLLIN, 0 },
 			{ s->events, POLLIN, 0 },
 		};
 
-		if (poll(fds, sizeof(fds) / sizeof(*fds), s->watch ? watch_wait(s->watch) : -1) <
+		if (poll(fds, sizeof(fds) / sizeof(*fds), watching ? watch_wait(s->watch) : -1) <
 			    0 &&
 		    errno != EINTR)
 			err(EXIT_FAILURE, "poll()");
@@ -295,16 +339,40 @@ static void loop(struct serve *s, int signals)
 		if (fds[4].revents && !s->done)
 			kernel_event(s);
 		if (fds[0].revents && !s->done)
-			on_signal(s, signals, terminal);
-		if (s->watch && !s->done)
+			on_signal(s, signals);
+		if (s->watch && !s->done && !s->ending)
 			on_change(s);
 	}
+}
+
+/* The name of the site, which leads there even if the folder that we are in is made again. */
+static const char *absolute(const char *name)
+{
+	static char *path; /* never freed */
+	char *here = *name == '/' ? NULL : getcwd(NULL, 0), *slash;
+
+	if (!here)
+		return name;
+	/* No link is in it, so that ".." is what is left of it; what comes later may be one */
+	while (*name == '.' &&
+	       (!name[1] || name[1] == '/' || (name[1] == '.' && (!name[2] || name[2] == '/')))) {
+		slash = strrchr(here, '/');
+		if (name[1] == '.')
+			slash[slash == here] = 0;
+		name += strcspn(name, "/");
+		name += strspn(name, "/");
+	}
+	if (asprintf(&path, "%s%s%s", here, *name && here[1] ? "/" : "", name) < 0)
+		err(EXIT_FAILURE, "out of memory");
+	free(here);
+	return path;
 }
 
 int cmd_serve(int argc, char **argv)
 {
 	static const struct argp argp = { options, parse, "DIR|FILE", doc, NULL, NULL, NULL };
 	struct serve s = { .events = -1, .packed = -1, .words = -1 };
+	struct sigaction hangup;
 	struct stat st;
 	sigset_t mask;
 	int signals;
@@ -312,12 +380,18 @@ int cmd_serve(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &s);
 	if (stat(s.name, &st))
 		err(EXIT_FAILURE, "%s", s.name);
+	s.name = absolute(s.name);
+	speak_in_time();
 	if (s.watching) {
 		s.watch = watch_open(s.name);
 		if (!s.watch)
 			return EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN); /* whoever read our messages may be gone */
+	signal(SIGCHLD, SIG_DFL); /* if it came in as ignored, children would end without a trace */
+	/* With nohup the terminal's end is none to us; blocked, the signal comes though ignored */
+	sigaction(SIGHUP, NULL, &hangup);
+	s.terminal = hangup.sa_handler != SIG_IGN && has_terminal();
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
 	sigaddset(&mask, SIGHUP);

@@ -25,6 +25,7 @@ enum engine { ENGINE_AUTO, ENGINE_KERNEL, ENGINE_EPOLL };
  * @why: the reason
  * @watch: of the site; NULL: nobody asked for it
  * @old_mask: signals that were blocked before
+ * @terminal: there was one whose end would be ours
  * @serving: requests are answered
  * @ending: somebody wants the end
  * @done: it is there
@@ -34,6 +35,7 @@ enum engine { ENGINE_AUTO, ENGINE_KERNEL, ENGINE_EPOLL };
  * The module (serve_kernel.c):
  * @inserted: it was we who loaded it
  * @error: why that failed, a negative errno; 0: it did not
+ * @instance: of the module that we use
  * @events: readable when modules come and go; -1: none
  * @packer: a process that reads the site; 0: none
  * @packed: gives its result; -1: there is none to come
@@ -56,12 +58,13 @@ struct serve {
 	char why[768];
 	struct watch *watch;
 	sigset_t old_mask;
-	bool serving, ending, done;
+	bool terminal, serving, ending, done;
 	int status;
 	int64_t since;
 
 	bool inserted;
 	int error;
+	unsigned long long instance;
 	int events;
 	pid_t packer;
 	int packed;
@@ -103,6 +106,8 @@ bool kernel_conflict(const struct serve *s, unsigned int *port);
 void kernel_pack(struct serve *s);
 /* @s->packed is readable. */
 void kernel_packed(struct serve *s);
+/* The packer's process has ended. */
+void kernel_packer_ended(struct serve *s, int status);
 /* @s->events is readable. */
 void kernel_event(struct serve *s);
 /* Leave the module as it was, or unload it. */

@@ -61,18 +61,24 @@ void epoll_start(struct serve *s)
 	}
 }
 
+/* Does a line begin so? Names of files come later in it, and say what they like. */
+static bool begins(const char *line, const char *words)
+{
+	return !strncmp(line, words, strlen(words));
+}
+
 /* What we say better ourselves is not repeated. */
 static void said(struct serve *s, const char *line)
 {
-	if (!s->serving && strstr(line, ": serving on ")) {
+	if (!s->serving && begins(line, PROGRAM ": serving on ")) {
 		serve_say_begin(s, s->bind ? s->bind : SERVE_BIND, s->port ? s->port : SERVE_PORT);
 		return;
 	}
-	if (strstr(line, ": the site was read again")) {
+	if (!strcmp(line, PROGRAM ": the site was read again")) {
 		serve_say_changed(s, 0);
 		return;
 	}
-	if (strstr(line, ": the old site goes on"))
+	if (!strcmp(line, PROGRAM ": the old site goes on"))
 		s->since = 0;
 	fprintf(stderr, "%s\n", line);
 }

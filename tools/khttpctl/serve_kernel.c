@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../core/image.h"
@@ -180,23 +181,54 @@ void kernel_pack(struct serve *s)
 
 /* --- the module --- */
 
+/* The module is unloaded even if an error ends the program, though not by children that it ends. */
+static unsigned long long left_behind;
+static pid_t loader;
+
+static void clean(void)
+{
+	if (left_behind && loader == getpid() && module_instance() == left_behind)
+		module_remove();
+}
+
+static void set_inserted(struct serve *s, bool inserted)
+{
+	s->inserted = inserted;
+	left_behind = inserted ? s->instance : 0;
+	if (inserted && !loader) {
+		loader = getpid();
+		atexit(clean);
+	}
+}
+
+/* Use the module that somebody else has loaded, if it fits. */
+static bool use(struct serve *s, const struct module_state *state)
+{
+	if (!fits(s, state))
+		return false;
+	s->instance = module_instance();
+	strcpy(s->why, "it was loaded already");
+	return true;
+}
+
 /* Have the module listen where it should. If it will not, the reason is in @why. */
 static bool listens(struct serve *s, struct module_state *state)
 {
 	int error = ask(state, s->why, sizeof(s->why));
+	char why[256];
 
-	if (!error) {
-		if (!fits(s, state))
-			return false;
-		strcpy(s->why, "it was loaded already");
-		return true;
-	}
+	if (!error)
+		return use(s, state);
 	if (error != -ENOENT)
 		return false;
 	s->error = module_insert(s->port, s->bind, s->why, sizeof(s->why));
+	/* Somebody else was faster */
+	if (s->error == -EEXIST && !ask(state, why, sizeof(why)))
+		return use(s, state);
 	if (s->error)
 		return false;
-	s->inserted = true;
+	s->instance = module_instance();
+	set_inserted(s, true);
 	if (ask(state, s->why, sizeof(s->why)))
 		return false;
 	strcpy(s->why, "it is loaded until this ends");
@@ -223,12 +255,15 @@ static void begin(struct serve *s, int fd)
 {
 	struct module_state state;
 
+	s->events = module_events();
 	if (listens(s, &state) && swap(s, fd, s->why, sizeof(s->why))) {
-		s->events = module_events();
 		serve_say_begin(s, state.bind, state.port);
 		return;
 	}
 	kernel_end(s);
+	if (s->events >= 0)
+		close(s->events);
+	s->events = -1;
 	if (s->error == -EADDRINUSE || s->error == -EADDRNOTAVAIL) {
 		warnx("cannot listen on %s port %u: %s", s->bind ? s->bind : SERVE_BIND,
 		      s->port ? s->port : SERVE_PORT, strerror(-s->error));
@@ -238,23 +273,70 @@ static void begin(struct serve *s, int fd)
 	serve_fall_back(s);
 }
 
+/* Somebody has unloaded the module; if there is another one now, it is theirs. */
+static void lost(struct serve *s)
+{
+	warnx("somebody has unloaded the module");
+	set_inserted(s, false);
+	*s->digest = 0;
+	serve_end(s, EXIT_FAILURE);
+}
+
+static bool is_lost(const struct serve *s, int error)
+{
+	return error == -ENOENT || module_instance() != s->instance;
+}
+
+/* Before a further site is loaded: what was nobody's in the beginning may be somebody's by now. */
+static bool may_swap(struct serve *s, char *why, size_t size)
+{
+	struct module_state state;
+	int error = ask(&state, why, size);
+
+	if (is_lost(s, error)) {
+		lost(s);
+		return false;
+	}
+	if (error)
+		return false;
+	if (s->inserted || s->wanted == ENGINE_KERNEL || state.builtin ||
+	    !strcmp(state.digest, s->digest))
+		return true;
+	warnx("somebody has loaded the site \"%s\", which --engine=kernel would replace",
+	      state.site);
+	*s->digest = 0;
+	serve_end(s, EXIT_FAILURE);
+	return false;
+}
+
+void kernel_packer_ended(struct serve *s, int status)
+{
+	s->packer = 0;
+	if (WIFSIGNALED(status) && !s->ending)
+		warnx("reading the site was ended by signal %d (%s)", WTERMSIG(status),
+		      strsignal(WTERMSIG(status)));
+}
+
 void kernel_packed(struct serve *s)
 {
 	struct result result = { 0 };
-	int fd = receive_result(s->packed, &result);
+	int fd = receive_result(s->packed, &result), status;
 	char why[256];
 
 	close(s->packed);
 	s->packed = -1;
+	/* Its last words before we may be gone */
+	if (fd < 0 && s->packer && waitpid(s->packer, &status, 0) == s->packer)
+		kernel_packer_ended(s, status);
 	if (fd < 0 && !s->serving) {
 		serve_end(s, EXIT_FAILURE);
 		return;
 	}
 	if (fd >= 0 && !s->serving) {
 		begin(s, fd);
-	} else if (fd >= 0 && swap(s, fd, why, sizeof(why))) {
+	} else if (fd >= 0 && may_swap(s, why, sizeof(why)) && swap(s, fd, why, sizeof(why))) {
 		serve_say_changed(s, result.files);
-	} else {
+	} else if (!s->done) {
 		if (fd >= 0)
 			warnx("%s", why);
 		warnx("the old site goes on");
@@ -273,12 +355,8 @@ void kernel_event(struct serve *s)
 
 	while (recv(s->events, text, sizeof(text), MSG_DONTWAIT) > 0)
 		;
-	if (ask(&state, text, sizeof(text)) != -ENOENT)
-		return;
-	warnx("somebody has unloaded the module");
-	s->inserted = false;
-	*s->digest = 0;
-	serve_end(s, EXIT_FAILURE);
+	if (is_lost(s, ask(&state, text, sizeof(text))))
+		lost(s);
 }
 
 /* Is it still our site that the module serves? */
@@ -287,7 +365,8 @@ static bool is_ours(const struct serve *s)
 	struct module_state state;
 	char why[256];
 
-	return *s->digest && !ask(&state, why, sizeof(why)) && !strcmp(state.digest, s->digest);
+	return *s->digest && !ask(&state, why, sizeof(why)) && module_instance() == s->instance &&
+	       !strcmp(state.digest, s->digest);
 }
 
 void kernel_end(struct serve *s)
@@ -296,13 +375,15 @@ void kernel_end(struct serve *s)
 
 	if (s->packer)
 		kill(s->packer, SIGKILL);
-	if (s->inserted) {
+	if (s->inserted && module_instance() != s->instance) {
+		warnx("somebody has unloaded the module");
+	} else if (s->inserted) {
 		error = module_remove();
 		if (error)
 			warnx("the module stays loaded: %s", strerror(-error));
 	} else if (is_ours(s)) {
 		module_drop();
 	}
-	s->inserted = false;
+	set_inserted(s, false);
 	*s->digest = 0;
 }

@@ -102,7 +102,45 @@ must_say 'somebody has unloaded the module'
 status=0
 wait "$helper" || status=$?
 [ $status = 1 ] || fail "status $status"
+# Nor is one that took its place meanwhile unloaded: neither if we learn of it, nor if the end comes with that
+for late in '' yes; do
+	serve "$kt/khttpctl" serve "$www"
+	kill -STOP "$helper"
+	[ -z "$late" ] || kill "$helper"
+	rmmod khttpd
+	insmod "$ko" port=$port
+	kill -CONT "$helper"
+	must_say 'somebody has unloaded the module'
+	wait "$helper" || true
+	loaded || fail "their module is unloaded"
+	unload
+done
 ok "a module that goes is the end"
+
+# An error that ends khttpctl (poll() has more descriptors than it may) does not leave the module behind
+serve setsid "$kt/khttpctl" serve "$www" # SIGHUP is to be no end
+prlimit --pid "$helper" --nofile=3:3
+kill -HUP "$helper"
+wait "$helper" && fail "status 0"
+says 'poll()' || fail "$(cat "$said")"
+! loaded || fail "the module stays loaded"
+ok "an error unloads the module, too"
+
+# The process that reads the site is killed, as without memory it would be
+mkdir "$work/large"
+for ((i = 0; i < 40; i++)); do head -c 3000000 /dev/urandom | base64 >"$work/large/$i.txt"; done
+: >"$said"
+helper "$kt/khttpctl" serve "$work/large" 2>"$said"
+reads() { pgrep -x -P "$helper" khttpctl >/dev/null; }
+wait_for 20 reads || fail "nobody reads the site: $(cat "$said")"
+sleep 0.3
+pkill -KILL -x -P "$helper" khttpctl
+must_say 'reading the site was ended by signal 9 (Killed)'
+status=0
+wait "$helper" || status=$?
+[ $status = 1 ] || fail "status $status"
+rm -r "$work/large"
+ok "a reader of the site that is killed is said"
 
 # As on a machine where it is installed: modprobe knows more, here a limit
 release=$(uname -r)
@@ -123,6 +161,28 @@ s = socket.create_server(("", 8081)); time.sleep(1000)'
 wait_for 20 eval '! nobody_serves' || fail "cannot occupy the port"
 refuses_to 1 "khttpctl: cannot listen on :: port $port: Address already in use" khttpctl serve -p $port "$www"
 stop "$helper"
+# Somebody is faster than modprobe: then it is not for us to replace their site, nor to unload their module
+mkdir "$work/real"
+ln -s "$(readlink -f /sbin/modprobe)" "$work/real/modprobe"
+cat >"$work/modprobe" <<END
+#!/bin/sh
+case " \$* " in
+*" -n "*) ;;
+*) insmod "$ko" port=$port && "$kt/khttpctl" load -q "$work/theirs" ;;
+esac
+exec "$work/real/modprobe" "\$@"
+END
+chmod +x "$work/modprobe"
+cp -d /sbin/modprobe "$work/link"
+rm -f /sbin/modprobe
+cp "$work/modprobe" /sbin/modprobe
+refuses_to 1 "port $port is the module's, and the module serves the site \"theirs\", which --engine=kernel would replace" \
+	khttpctl serve -p $port "$www"
+loaded || fail "their module is unloaded"
+shows $url/ theirs || fail "their site is gone"
+rm /sbin/modprobe
+mv "$work/link" /sbin/modprobe
+unload
 umount "/usr/lib/modules/$release"
 ! loaded || fail "the module stays loaded"
 ok "one that modprobe knows is loaded with the options of modprobe.d"
@@ -195,6 +255,15 @@ says "serving $www on http://127.0.0.1:$port/ by khttpd.ko" || fail "$(cat "$sai
 ctl load -q "$work/theirs"
 ends
 shows $url/ theirs || fail "a site that somebody has loaded meanwhile is gone"
+ctl unload
+serve "$kt/khttpctl" serve "$www"
+ctl load -q "$work/theirs"
+kill -HUP "$helper"
+status=0
+wait "$helper" || status=$?
+[ $status = 1 ] || fail "status $status"
+says 'somebody has loaded the site "theirs", which --engine=kernel would replace' || fail "$(cat "$said")"
+shows $url/ theirs || fail "a site that somebody has loaded meanwhile is replaced"
 ok "a site that somebody else has loaded meanwhile stays"
 
 # Theirs is there: it is not for us to replace it, unless somebody says so
