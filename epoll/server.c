@@ -59,6 +59,8 @@
 #define RETIRED_MAX 4
 #define RETIRED_MS 10000
 
+#define SWAP_MS 1000 /* that server_swap() waits for its threads at most */
+
 #define TX_REPLIES 16 /* replies that one send carries */
 #define TX_HEADS 8192
 static_assert(TX_HEADS >= KHTTPD_MAX_REPLY_HEAD, "the longest head fits");
@@ -1192,8 +1194,9 @@ bool server_run(struct server *srv)
 
 void server_swap(struct server *srv, struct content *content)
 {
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	unsigned int i, tries = SWAP_MS;
 	struct content *missed;
-	unsigned int i;
 
 	/* The old one lives: threads have it, or will find it in @next */
 	atomic_store(&srv->content->replaced, milliseconds());
@@ -1206,6 +1209,13 @@ void server_swap(struct server *srv, struct content *content)
 		worker_kick(srv->worker[i]);
 	}
 	content_put(content);
+	/* Who is told that it is served shall get it, on a connection that he has, too */
+	for (i = 0; i < srv->n_workers && tries; tries--) {
+		while (i < srv->n_workers && !atomic_load(&srv->worker[i]->next))
+			i++;
+		if (i < srv->n_workers)
+			nanosleep(&pause, NULL);
+	}
 }
 
 void server_stop(struct server *srv, unsigned int ms)

@@ -57,7 +57,7 @@ bool module_can_insert(char *why, size_t size);
  */
 int module_insert(unsigned int port, const char *bind, char *why, size_t size);
 
-/* module_instance() - a number that no other time of the module in the kernel has had; 0: not known */
+/* module_instance() - a number that no other time of the module in the kernel has had, or 0 */
 unsigned long long module_instance(void);
 
 /* module_remove() - unload the module; 0, or a negative errno after some seconds */

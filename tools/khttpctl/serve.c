@@ -113,8 +113,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 /* --- what is said --- */
 
 /*
- * Standard error as of now: who does not read it, or has stopped the terminal, must not keep us from
- * ending. Then what we say is lost, after a while.
+ * Standard error as of now: who does not read it, or has stopped the terminal, must not keep us
+ * from ending. Then what we say is lost, after a while.
  */
 static ssize_t write_in_time(void *cookie, const char *text, size_t size)
 {
