@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../core/request.h"
@@ -209,15 +210,19 @@ static void swap(struct server *srv, const char *name, int fd)
 /* Serve until a signal says that it is enough. */
 static void serve(struct server *srv, const struct arguments *a, int signals, int reader)
 {
+	const struct timespec pause = { .tv_nsec = 100000000 };
 	struct pollfd wait[] = { { .fd = signals, .events = POLLIN },
 				 { .fd = reader, .events = POLLIN } };
 	bool reading = false, again = false;
+	uint8_t asked = 0, answered;
 	struct signalfd_siginfo info;
 	int fd;
 
 	for (;;) {
-		if (poll(wait, 2, -1) < 0)
+		if (poll(wait, 2, -1) < 0) {
+			nanosleep(&pause, NULL); /* no memory: there may be some soon */
 			continue;
+		}
 		if (wait[0].revents && read(signals, &info, sizeof(info)) == sizeof(info)) {
 			if (info.ssi_signo != SIGHUP)
 				return;
@@ -226,19 +231,24 @@ static void serve(struct server *srv, const struct arguments *a, int signals, in
 			again = true;
 		}
 		if (wait[1].revents) {
-			fd = reader_answer(reader);
+			fd = reader_answer(reader, &answered);
 			if (fd == READER_GONE) {
-				warnx("the process that reads the site has ended: the old site stays");
+				warnx("the process that reads the site has ended");
 				wait[1].fd = -1;
-				reading = true;
-			} else {
+				again |= reading;
+				reading = false;
+			} else if (reading && answered == asked) {
 				swap(srv, a->site, fd);
 				reading = false;
+			} else if (fd >= 0) {
+				close(fd);
 			}
 		}
 		if (again && !reading) {
 			again = false;
-			reading = reader_ask(reader);
+			reading = wait[1].fd >= 0 && reader_ask(reader, ++asked);
+			if (!reading)
+				warnx("the old site goes on");
 		}
 	}
 }

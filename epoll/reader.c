@@ -13,17 +13,25 @@
 
 #include "content.h"
 
-/* A byte, and with it @fd unless that is negative */
-static bool send_one(int to, int fd)
+#define FEW_FILES 4096 /* more are not open before there are connections */
+
+/* Room for one descriptor */
+union control {
+	struct cmsghdr head;
+	char space[CMSG_SPACE(sizeof(int))];
+};
+
+/* The number of a request, and with it @fd unless that is negative */
+static bool send_one(int to, uint8_t number, int fd)
 {
-	char byte = 0, space[CMSG_SPACE(sizeof(int))] = "";
-	struct iovec vec = { &byte, 1 };
+	union control control = { .space = "" };
+	struct iovec vec = { &number, 1 };
 	struct msghdr msg = { .msg_iov = &vec, .msg_iovlen = 1 };
 	struct cmsghdr *head;
 
 	if (fd >= 0) {
-		msg.msg_control = space;
-		msg.msg_controllen = sizeof(space);
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.space);
 		head = CMSG_FIRSTHDR(&msg);
 		head->cmsg_level = SOL_SOCKET;
 		head->cmsg_type = SCM_RIGHTS;
@@ -34,15 +42,17 @@ static bool send_one(int to, int fd)
 }
 
 /* In a process of its own: whatever ends it costs no more than this answer. */
-static void answer(int server, const char *name, uint64_t large_len)
+static void answer(int server, uint8_t number, const char *name, uint64_t large_len)
 {
+	pid_t self = getpid(), child = fork();
 	int status, fd;
-	pid_t child = fork();
 
 	if (!child) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != self)
+			_exit(1);
 		fd = content_make(name, large_len);
-		_exit(fd >= 0 && send_one(server, fd) ? 0 : 1);
+		_exit(fd >= 0 && send_one(server, number, fd) ? 0 : 1);
 	}
 	if (child < 0) {
 		warn("cannot read the site");
@@ -52,25 +62,37 @@ static void answer(int server, const char *name, uint64_t large_len)
 		if (WIFEXITED(status) && !WEXITSTATUS(status))
 			return;
 	}
-	send_one(server, -1);
+	send_one(server, number, -1);
+}
+
+/* Clients shall not wait for connections that nobody serves any more when the server has ended. */
+static void close_all_but(int keep)
+{
+	int fd;
+
+	if ((keep <= STDERR_FILENO + 1 || !close_range(STDERR_FILENO + 1, keep - 1, 0)) &&
+	    !close_range(keep + 1, ~0U, 0))
+		return;
+	/* There is no such call before Linux 5.9, nor in some containers */
+	for (fd = STDERR_FILENO + 1; fd < FEW_FILES; fd++)
+		if (fd != keep)
+			close(fd);
 }
 
 static _Noreturn void reader_main(int server, pid_t parent, const char *name, uint64_t large_len)
 {
+	uint8_t number;
 	ssize_t n;
-	char byte;
 
 	prctl(PR_SET_NAME, "khttpd-reader");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* Clients shall not wait for connections that nobody serves when the server has ended */
-	if (getppid() != parent ||
-	    (server > STDERR_FILENO + 1 && close_range(STDERR_FILENO + 1, server - 1, 0)) ||
-	    close_range(server + 1, ~0U, 0))
+	if (getppid() != parent)
 		_exit(1);
+	close_all_but(server);
 	for (;;) {
-		n = recv(server, &byte, 1, 0);
+		n = recv(server, &number, 1, 0);
 		if (n == 1)
-			answer(server, name, large_len);
+			answer(server, number, name, large_len);
 		else if (n != -1 || errno != EINTR)
 			_exit(0);
 	}
@@ -97,28 +119,31 @@ int reader_start(const char *name, uint64_t large_len)
 	return -1;
 }
 
-bool reader_ask(int reader)
+bool reader_ask(int reader, uint8_t number)
 {
-	return send_one(reader, -1);
+	return send_one(reader, number, -1);
 }
 
-int reader_answer(int reader)
+int reader_answer(int reader, uint8_t *number)
 {
-	char byte, space[CMSG_SPACE(sizeof(int))];
-	struct iovec vec = { &byte, 1 };
+	union control control;
+	struct iovec vec = { number, 1 };
 	struct msghdr msg = {
 		.msg_iov = &vec,
 		.msg_iovlen = 1,
-		.msg_control = space,
-		.msg_controllen = sizeof(space),
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.space),
 	};
+	ssize_t n = recvmsg(reader, &msg, MSG_CMSG_CLOEXEC);
 	const struct cmsghdr *head;
 	int fd = READER_BAD;
 
-	if (recvmsg(reader, &msg, MSG_CMSG_CLOEXEC) != 1)
+	if (n != 1)
 		return READER_GONE;
 	head = CMSG_FIRSTHDR(&msg);
 	if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(head), sizeof(fd));
+	else if (msg.msg_flags & MSG_CTRUNC)
+		warnx("no file can be opened for the site that was read");
 	return fd;
 }

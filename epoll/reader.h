@@ -21,16 +21,21 @@
  */
 int reader_start(const char *name, uint64_t large_len);
 
-/* reader_ask() - have the site read; there is to be an answer before it is asked again */
-bool reader_ask(int reader);
+/**
+ * reader_ask() - have the site read
+ * @reader: the socket
+ * @number: of this request; answers to others are late, and of no interest
+ */
+bool reader_ask(int reader, uint8_t number);
 
 /**
  * reader_answer() - what was read
- * @reader: it is readable
+ * @reader: the socket, which is readable
+ * @number: of the request that is answered
  *
  * Return: a descriptor of the sealed memory that holds the image; READER_BAD after a message, or
  * READER_GONE.
  */
-int reader_answer(int reader);
+int reader_answer(int reader, uint8_t *number);
 
 #endif

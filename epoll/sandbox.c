@@ -85,6 +85,7 @@ static const int program[] = {
 	SCMP_SYS(clock_nanosleep_time64),
 	SCMP_SYS(nanosleep),
 	SCMP_SYS(rseq),
+	SCMP_SYS(sched_getaffinity),
 	SCMP_SYS(set_robust_list),
 	/* sandbox_worker() */
 	SCMP_SYS(seccomp),
@@ -103,7 +104,6 @@ static const int program[] = {
 	SCMP_SYS(ptrace),
 	SCMP_SYS(readlink),
 	SCMP_SYS(readlinkat),
-	SCMP_SYS(sched_getaffinity),
 	SCMP_SYS(stat),
 	SCMP_SYS(wait4),
 #endif
@@ -170,12 +170,13 @@ static int allow_program(scmp_filter_ctx filter)
 /* Calls that the C library can do without, and does: they kill nobody. */
 static int refuse(scmp_filter_ctx filter, bool worker)
 {
-	static const int calls[] = { SCMP_SYS(clone3), SCMP_SYS(open), SCMP_SYS(openat) };
+	static const int calls[] = { SCMP_SYS(clone3), SCMP_SYS(open), SCMP_SYS(openat),
+				     SCMP_SYS(sched_getaffinity) };
 	int error = 0;
 	size_t i;
 
-	/* free() looks into /proc/sys/vm/overcommit_memory */
-	for (i = 0; !error && i < (worker ? 3 : 1); i++)
+	/* free() looks into /proc/sys/vm/overcommit_memory, malloc() for the number of processors */
+	for (i = 0; !error && i < (worker ? 4 : 1); i++)
 		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), calls[i], 0);
 	return error;
 }

@@ -1195,7 +1195,8 @@ bool server_run(struct server *srv)
 void server_swap(struct server *srv, struct content *content)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
-	unsigned int i, tries = SWAP_MS;
+	uint64_t end = milliseconds() + SWAP_MS;
+	unsigned int i;
 	struct content *missed;
 
 	/* The old one lives: threads have it, or will find it in @next */
@@ -1210,7 +1211,7 @@ void server_swap(struct server *srv, struct content *content)
 	}
 	content_put(content);
 	/* Who is told that it is served shall get it, on a connection that he has, too */
-	for (i = 0; i < srv->n_workers && tries; tries--) {
+	for (i = 0; i < srv->n_workers && milliseconds() < end;) {
 		while (i < srv->n_workers && !atomic_load(&srv->worker[i]->next))
 			i++;
 		if (i < srv->n_workers)

@@ -78,7 +78,7 @@ bool server_run(struct server *srv);
  * @srv: the server
  * @content: what; owned by the server
  *
- * When it returns requests get it. Replies that were planned from the old image are sent from that;
+ * When it returns requests get it, if no thread is stuck. Replies that were planned from the old image are sent from that;
  * but see RETIRED_MAX. One thread calls it.
  */
 void server_swap(struct server *srv, struct content *content);

@@ -279,11 +279,28 @@ def test_without_the_process_that_reads_the_old_site_goes_on(epoll):
     reader = int(subprocess.run(["pgrep", "-P", str(server.process.pid)], stdout=subprocess.PIPE, check=True).stdout)
     os.kill(reader, signal.SIGKILL)
     server.wait_for("the process that reads the site has ended")
-    for _ in range(3):
+    for n in range(3):
         server.process.send_signal(signal.SIGHUP)
-        time.sleep(0.05)
+        server.wait_for("the old site goes on", n + 1)
     assert get("/").status == 200
     server.end()
+
+
+def test_process_that_reads_keeps_nothing_of_the_server(epoll, sites):
+    server = epoll(f"--site={sites['A']}", "--log=/dev/null")
+    reader = int(subprocess.run(["pgrep", "-P", str(server.process.pid)], stdout=subprocess.PIPE, check=True).stdout)
+    end = time.monotonic() + PATIENCE
+    while len(files := os.listdir(f"/proc/{reader}/fd")) != 4:  # three of everybody's, and the socket
+        assert time.monotonic() < end, files
+        time.sleep(0.01)
+    with open(f"/proc/{reader}/maps", encoding="ascii") as f:
+        assert "khttpd-site" not in f.read()
+
+
+def test_many_threads_start(epoll):
+    """Each has an arena of malloc()'s, until these are too many for the number of processors."""
+    epoll("--threads=40", program=f"{TOP}/build/khttpd-epoll")
+    assert get("/").status == 200
 
 
 def test_killed_server_leaves_no_process(epoll):

@@ -94,6 +94,8 @@ bool image_open(int fd, const char *name, struct khttpd_site *site)
 		warn("%s", name);
 		return false;
 	}
+	/* Processes that we start have no use for it, and would keep it for as long as they live */
+	madvise(data, room, MADV_DONTFORK);
 	if (khttpd_site_open(site, data, st.st_size, &why))
 		return true;
 	warnx("%s: cannot be used: %s", name, why);

@@ -350,6 +350,8 @@ static const char *absolute(const char *name)
 {
 	static char *path; /* never freed */
 	char *here = *name == '/' ? NULL : getcwd(NULL, 0), *slash;
+	const char *given = name;
+	struct stat at, there;
 
 	if (!here)
 		return name;
@@ -365,6 +367,10 @@ static const char *absolute(const char *name)
 	if (asprintf(&path, "%s%s%s", here, *name && here[1] ? "/" : "", name) < 0)
 		err(EXIT_FAILURE, "out of memory");
 	free(here);
+	/* A folder above may be closed to us, though we are here */
+	if (!stat(given, &at) &&
+	    (stat(path, &there) || at.st_dev != there.st_dev || at.st_ino != there.st_ino))
+		return given;
 	return path;
 }
 
