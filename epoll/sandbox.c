@@ -175,7 +175,7 @@ static int refuse(scmp_filter_ctx filter, bool worker)
 	int error = 0;
 	size_t i;
 
-	/* free() looks into /proc/sys/vm/overcommit_memory, malloc() for the number of processors */
+	/* free() reads /proc/sys/vm/overcommit_memory, malloc() counts the processors */
 	for (i = 0; !error && i < (worker ? 4 : 1); i++)
 		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), calls[i], 0);
 	return error;

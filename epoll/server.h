@@ -78,8 +78,8 @@ bool server_run(struct server *srv);
  * @srv: the server
  * @content: what; owned by the server
  *
- * When it returns requests get it, if no thread is stuck. Replies that were planned from the old image are sent from that;
- * but see RETIRED_MAX. One thread calls it.
+ * When it returns requests get it, if no thread is stuck. Replies that were planned from the old
+ * image are sent from that; but see RETIRED_MAX. One thread calls it.
  */
 void server_swap(struct server *srv, struct content *content);
 
