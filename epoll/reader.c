@@ -5,41 +5,15 @@
 #include <err.h>
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../tools/khttpctl/khttpctl.h"
 #include "content.h"
 
 #define FEW_FILES 4096 /* more are not open before there are connections */
-
-/* Room for one descriptor */
-union control {
-	struct cmsghdr head;
-	char space[CMSG_SPACE(sizeof(int))];
-};
-
-/* The number of a request, and with it @fd unless that is negative */
-static bool send_one(int to, uint8_t number, int fd)
-{
-	union control control = { .space = "" };
-	struct iovec vec = { &number, 1 };
-	struct msghdr msg = { .msg_iov = &vec, .msg_iovlen = 1 };
-	struct cmsghdr *head;
-
-	if (fd >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control.space);
-		head = CMSG_FIRSTHDR(&msg);
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(head), &fd, sizeof(fd));
-	}
-	return sendmsg(to, &msg, MSG_NOSIGNAL) == 1;
-}
 
 /* In a process of its own: whatever ends it costs no more than this answer. */
 static void answer(int server, uint8_t number, const char *name, uint64_t large_len)
@@ -52,7 +26,7 @@ static void answer(int server, uint8_t number, const char *name, uint64_t large_
 		if (getppid() != self)
 			_exit(1);
 		fd = content_make(name, large_len);
-		_exit(fd >= 0 && send_one(server, number, fd) ? 0 : 1);
+		_exit(fd >= 0 && image_send(server, &number, 1, fd) ? 0 : 1);
 	}
 	if (child < 0) {
 		warn("cannot read the site");
@@ -62,7 +36,7 @@ static void answer(int server, uint8_t number, const char *name, uint64_t large_
 		if (WIFEXITED(status) && !WEXITSTATUS(status))
 			return;
 	}
-	send_one(server, number, -1);
+	image_send(server, &number, 1, -1);
 }
 
 /* Clients shall not wait for connections that nobody serves any more when the server has ended. */
@@ -121,29 +95,12 @@ int reader_start(const char *name, uint64_t large_len)
 
 bool reader_ask(int reader, uint8_t number)
 {
-	return send_one(reader, number, -1);
+	return image_send(reader, &number, 1, -1);
 }
 
 int reader_answer(int reader, uint8_t *number)
 {
-	union control control;
-	struct iovec vec = { number, 1 };
-	struct msghdr msg = {
-		.msg_iov = &vec,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control.space),
-	};
-	ssize_t n = recvmsg(reader, &msg, MSG_CMSG_CLOEXEC);
-	const struct cmsghdr *head;
-	int fd = READER_BAD;
+	int fd;
 
-	if (n != 1)
-		return READER_GONE;
-	head = CMSG_FIRSTHDR(&msg);
-	if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(head), sizeof(fd));
-	else if (msg.msg_flags & MSG_CTRUNC)
-		warnx("no file can be opened for the site that was read");
-	return fd;
+	return image_receive(reader, number, 1, &fd) ? fd : READER_GONE;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -166,4 +167,48 @@ int image_make(const char *name, const struct pack_options *how, struct khttpd_s
 	packed_free(packed);
 	close(fd);
 	return -1;
+}
+
+/* Room for one descriptor */
+union control {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(sizeof(int))];
+};
+
+bool image_send(int to, const void *data, size_t size, int fd)
+{
+	union control control = { .room = "" };
+	struct iovec vec = { (void *)data, size };
+	struct msghdr msg = { .msg_iov = &vec, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.room);
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(sizeof(fd));
+		memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	}
+	return sendmsg(to, &msg, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+bool image_receive(int from, void *data, size_t size, int *fd)
+{
+	union control control;
+	struct iovec vec = { data, size };
+	struct msghdr msg = {
+		.msg_iov = &vec,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.room),
+	};
+
+	*fd = -1;
+	if (recvmsg(from, &msg, MSG_CMSG_CLOEXEC) != (ssize_t)size)
+		return false;
+	if (msg.msg_controllen >= CMSG_LEN(sizeof(*fd)))
+		memcpy(fd, CMSG_DATA(&control.head), sizeof(*fd));
+	else if (msg.msg_flags & MSG_CTRUNC)
+		warnx("no file can be opened for the site that was read");
+	return true;
 }

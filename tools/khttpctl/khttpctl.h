@@ -4,6 +4,7 @@
 #define KHTTPCTL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../../core/site.h"
@@ -90,6 +91,26 @@ int image_hold(const void *image, uint64_t size);
  * Return: true; false after a message.
  */
 bool image_open(int fd, const char *name, struct khttpd_site *site);
+
+/**
+ * image_send() - hand an image to another process
+ * @to: a socket that keeps messages apart
+ * @data, @size: what is said along with it
+ * @fd: the descriptor of its memory; negative: none
+ *
+ * Return: true, or false and errno.
+ */
+bool image_send(int to, const void *data, size_t size, int fd);
+
+/**
+ * image_receive() - take what image_send() has sent
+ * @from: the socket
+ * @data, @size: for what is said along with it, which has that many bytes
+ * @fd: set to a descriptor of the image's memory; -1: none came, or none is free, after a message
+ *
+ * Return: true; false if there is no such message.
+ */
+bool image_receive(int from, void *data, size_t size, int *fd);
 
 /* image_list() - print the paths and rules of a site, one on a line */
 void image_list(const struct khttpd_site *site);

@@ -99,50 +99,6 @@ struct result {
 	uint32_t files; /* 0: it was a file */
 };
 
-static bool send_result(int to, const struct result *result, int fd)
-{
-	struct iovec iov = { (void *)result, sizeof(*result) };
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control.room),
-	};
-
-	control.head.cmsg_level = SOL_SOCKET;
-	control.head.cmsg_type = SCM_RIGHTS;
-	control.head.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
-	return sendmsg(to, &msg, MSG_NOSIGNAL) == sizeof(*result);
-}
-
-/* The image, or -1. */
-static int receive_result(int from, struct result *result)
-{
-	struct iovec iov = { result, sizeof(*result) };
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control.room),
-	};
-	int fd;
-
-	if (recvmsg(from, &msg, MSG_CMSG_CLOEXEC) != sizeof(*result) ||
-	    msg.msg_controllen < CMSG_LEN(sizeof(int)))
-		return -1;
-	memcpy(&fd, CMSG_DATA(&control.head), sizeof(fd));
-	return fd;
-}
-
 /*
  * In a process of its own, so that it can be ended, and that what it cannot do (packing ends the
  * program when memory is short) does not end the server.
@@ -167,7 +123,8 @@ void kernel_pack(struct serve *s)
 	if (!s->packer) {
 		fd = image_make(s->name, NULL, &site, &packed);
 		result.files = packed.files;
-		_exit(fd >= 0 && send_result(pair[1], &result, fd) ? EXIT_SUCCESS : EXIT_FAILURE);
+		_exit(fd >= 0 && image_send(pair[1], &result, sizeof(result), fd) ? EXIT_SUCCESS :
+										    EXIT_FAILURE);
 	}
 	close(pair[1]);
 	if (s->packer < 0) {
@@ -320,9 +277,10 @@ void kernel_packer_ended(struct serve *s, int status)
 void kernel_packed(struct serve *s)
 {
 	struct result result = { 0 };
-	int fd = receive_result(s->packed, &result), status;
+	int fd, status;
 	char why[256];
 
+	image_receive(s->packed, &result, sizeof(result), &fd);
 	close(s->packed);
 	s->packed = -1;
 	/* Its last words before we may be gone */
