@@ -19,6 +19,7 @@ import pytest
 
 from client import PORT, Client, get, request
 from conftest import PATIENCE, PROGRAM, TOP, Program
+from program import start, usual_signals
 
 CTL = os.environ.get("KHTTPCTL_PROGRAM", f"{TOP}/build/khttpctl")
 ROOT = os.getuid() == 0
@@ -138,10 +139,10 @@ class Serve(Program):
 def fixture_serve(home):
     servers = []
 
-    def start(*options, before=tuple(NO_MODULES), **more):
+    def serving(*options, before=tuple(NO_MODULES), **more):
         servers.append(Serve(home, *options, before=before, **more))
         return servers[-1]
-    yield start
+    yield serving
     for s in servers:
         if s.process.poll() is None:
             s.process.kill()
@@ -589,8 +590,8 @@ def test_ignored_signals_of_children_are_not_missed(serve, www):
 
 
 def test_nobody_who_reads_its_messages_keeps_it_from_ending(home, www):
-    with subprocess.Popen([*NO_MODULES, f"{home}/khttpctl", "serve", f"--port={PORT}", "--watch", www],
-                          stderr=subprocess.PIPE, start_new_session=True) as process:
+    with start([*NO_MODULES, f"{home}/khttpctl", "serve", f"--port={PORT}", "--watch", www],
+               stderr=subprocess.PIPE, start_new_session=True) as process:
         fcntl.fcntl(process.stderr, F_SETPIPE_SZ, 4096)
         while b"serving" not in process.stderr.readline():
             pass
@@ -667,8 +668,8 @@ def test_signals_at_the_start_are_not_too_early(serve, home, www):
 
 def test_interrupt_at_the_start_ends_it(home, www):
     for delay in (0.05, 0.1, 0.2, 0.3):
-        with subprocess.Popen([*NO_MODULES, f"{home}/khttpctl", "serve", f"--port={PORT}", www],
-                              stderr=subprocess.PIPE, start_new_session=True) as process:
+        with start([*NO_MODULES, f"{home}/khttpctl", "serve", f"--port={PORT}", www],
+                   stderr=subprocess.PIPE, start_new_session=True) as process:
             time.sleep(delay)
             os.killpg(process.pid, signal.SIGINT)
             # Before main() the default holds
@@ -680,6 +681,7 @@ def test_end_of_the_terminal_is_the_end(home, www):
     """SIGHUP, but not for reading the site again."""
     pid, terminal = pty.fork()
     if not pid:
+        usual_signals()
         os.execvp("sh", ["sh", "-c", '"$@"; true', "sh", *NO_MODULES, f"{home}/khttpctl", "serve", f"--port={PORT}", www])
     said = b""
     while b"serving" not in said:
@@ -693,6 +695,7 @@ def test_end_of_the_terminal_is_the_end(home, www):
 def test_end_of_the_terminal_is_nothing_to_nohup(home, www):
     pid, terminal = pty.fork()
     if not pid:
+        usual_signals()
         os.execvp("sh", ["sh", "-c", 'trap "" HUP; exec "$@" 2>"$0"', f"{www}-said", *NO_MODULES,
                          f"{home}/khttpctl", "serve", f"--port={PORT}", www])
     until(lambda: not is_free(), lambda: "nobody listens")

@@ -11,12 +11,18 @@ import time
 PATIENCE = 60
 
 
+def usual_signals():
+    """For a child that will exec: a script in the background is deaf to Ctrl-C, and one by nohup to the terminal's end."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(command, **popen):
-    """subprocess.Popen, whose signals do what they usually do: a script in the background is deaf to Ctrl-C."""
+    """subprocess.Popen, whose signals do what they usually do."""
     before = popen.pop("preexec_fn", None)
 
     def prepare():
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        usual_signals()
         if before:
             before()
     return subprocess.Popen(command, preexec_fn=prepare, **popen)
