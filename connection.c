@@ -422,6 +422,7 @@ static void conn_describe(struct khttpd_conn *c, void *arg)
 {
 	const struct sock *sk = c->sock->sk;
 	struct khttpd_conn_info *info = arg;
+	unsigned long now = jiffies; /* once: it must not be quiet for longer than it is there */
 
 	info->family = sk->sk_family;
 	info->address.s6_addr32[0] = sk->sk_daddr;
@@ -435,8 +436,8 @@ static void conn_describe(struct khttpd_conn *c, void *arg)
 #endif
 	info->port = ntohs(sk->sk_dport);
 	info->phase = c->phase;
-	info->age_ms = jiffies_to_msecs(jiffies - c->began);
-	info->quiet_ms = jiffies_to_msecs(jiffies - c->since);
+	info->age_ms = jiffies_to_msecs(now - c->began);
+	info->quiet_ms = jiffies_to_msecs(now - c->since);
 	info->requests = READ_ONCE(c->requests);
 	info->bytes = READ_ONCE(c->bytes);
 }
@@ -623,7 +624,7 @@ int khttpd_conn_start(struct khttpd_shard *shard, struct socket *sock)
 	spin_lock(&shard->lock);
 	c->phase = CONN_FIRST;
 	c->since = jiffies;
-	c->began = jiffies;
+	c->began = c->since;
 	list_add_tail(&c->node, &shard->queue[CONN_FIRST]);
 	c->all.conn = c;
 	list_add_tail(&c->all.list, &shard->all);

@@ -479,7 +479,8 @@ def test_change_without_end_is_served_now_and_then(serve, www):
         write(f"{www}/index.html", "two")
         time.sleep(0.02)
     took = time.monotonic() - begin
-    assert 2 <= server.count(SWAP) + server.count("old site goes on") <= took / 2, server.messages()
+    # A machine that is busy makes rests of its own
+    assert 2 <= server.count(SWAP) + server.count("old site goes on") <= took, server.messages()
     server.wait_for(SWAP, server.count(SWAP) + 1)
     assert body() == "two"
     server.interrupt()

@@ -126,6 +126,9 @@ ok "others see state and counters only, other namespaces nothing"
 ulimit -n 8192
 n=3000
 ! debug_kernel || n=600
+# However long it takes them all to come
+set_param first_byte_timeout_ms 600000
+set_param header_timeout_ms 600000
 mkfifo "$work/hold"
 exec 9<>"$work/hold"
 helper "$tools/httpc" idle -n $n -f / -t $((120 * slow)) <"$work/hold" >"$work/idle" 9>&-
