@@ -134,6 +134,12 @@ class Serve(Program):
         yield
         self.process.send_signal(signal.SIGCONT)
 
+    def write(self, path, text, swaps):
+        """A file changes, which is served as the swap of that number."""
+        with self.looking_away():
+            write(path, text)
+        self.wait_for(SWAP, swaps)
+
 
 @pytest.fixture(name="serve")
 def fixture_serve(home):
@@ -274,9 +280,7 @@ def test_changes_are_served(serve, www):
     server = serve("--watch", www)
     with Client() as c:
         assert c.ask("GET", "/").body == b"one"
-        with server.looking_away():
-            write(f"{www}/index.html", "two")
-        server.wait_for(SWAP, 1)
+        server.write(f"{www}/index.html", "two", 1)
         assert c.ask("GET", "/").body == b"two"
 
         with server.looking_away():
@@ -284,17 +288,13 @@ def test_changes_are_served(serve, www):
             write(f"{www}/a/b/c", "deep")
         server.wait_for(SWAP, 2)
         assert c.ask("GET", "/a/b/c").body == b"deep"
-        with server.looking_away():
-            write(f"{www}/a/b/c", "deeper")
-        server.wait_for(SWAP, 3)
+        server.write(f"{www}/a/b/c", "deeper", 3)
         assert c.ask("GET", "/a/b/c").body == b"deeper"
 
         os.rename(f"{www}/a", f"{www}/z")
         server.wait_for(SWAP, 4)
         assert c.ask("GET", "/a/b/c").status == 404
-        with server.looking_away():
-            write(f"{www}/z/b/c", "deepest")
-        server.wait_for(SWAP, 5)
+        server.write(f"{www}/z/b/c", "deepest", 5)
         assert c.ask("GET", "/z/b/c").body == b"deepest"
 
         os.remove(f"{www}/z/b/c")
@@ -325,9 +325,7 @@ def test_folder_that_was_moved_in_is_watched_and_one_moved_out_is_not(serve, www
     write(f"{www}-aside/x/f", "aside")
     os.rename(f"{www}-aside", f"{www}/in")
     server.wait_for(SWAP, 1)
-    with server.looking_away():
-        write(f"{www}/in/x/f", "inside")
-    server.wait_for(SWAP, 2)
+    server.write(f"{www}/in/x/f", "inside", 2)
     assert body("/in/x/f") == "inside"
     os.rename(f"{www}/in", f"{www}-aside")
     server.wait_for(SWAP, 3)
@@ -397,13 +395,9 @@ def test_release_links_are_followed(serve, www):
     os.rename(f"{www}/new", f"{www}/current")
     server.wait_for(SWAP, 1)
     assert (body(), body("/shown/f"), body("/g")) == ("2", "2", "2")
-    with server.looking_away():
-        write(f"{www}/2/www/.hidden/2/f", "3")
-    server.wait_for(SWAP, 2)
+    server.write(f"{www}/2/www/.hidden/2/f", "3", 2)
     assert body("/shown/f") == "3"
-    with server.looking_away():
-        write(f"{www}/2/www/.hidden/g", "4")
-    server.wait_for(SWAP, 3)
+    server.write(f"{www}/2/www/.hidden/g", "4", 3)
     assert body("/g") == "4"
     # What is not packed is not watched: hidden folders that nothing leads to, and the old release
     write(f"{www}/2/www/.hidden/h", "5")
@@ -435,9 +429,7 @@ def test_links_through_hidden_ones_are_followed(serve, www):
     os.rename(f"{www}/.h/new", f"{www}/.h/now")
     server.wait_for(SWAP, 2)
     assert body("/dir/f") == "2"
-    with server.looking_away():
-        write(f"{www}/.h/r2/f", "3")
-    server.wait_for(SWAP, 3)
+    server.write(f"{www}/.h/r2/f", "3", 3)
     assert body("/dir/f") == "3"
     time.sleep(1.5)
     assert server.count(SWAP) == 3, server.messages()
@@ -474,13 +466,16 @@ def test_burst_of_changes_is_few_swaps(serve, www):
 def test_change_without_end_is_served_now_and_then(serve, www):
     """Every two seconds, although there is never a rest."""
     server = serve("--watch", www)
-    begin = time.monotonic()
+    rests = 0  # a machine that is busy makes some: each may be followed by a swap of its own
+    begin = last = time.monotonic()
     while time.monotonic() < begin + 7:
+        before = time.monotonic()
         write(f"{www}/index.html", "two")
+        rests += time.monotonic() - last > 0.1
+        last = before
         time.sleep(0.02)
     took = time.monotonic() - begin
-    # A machine that is busy makes rests of its own
-    assert 2 <= server.count(SWAP) + server.count("old site goes on") <= took, server.messages()
+    assert 2 <= server.count(SWAP) + server.count("old site goes on") <= took / 2 + rests, server.messages()
     server.wait_for(SWAP, server.count(SWAP) + 1)
     assert body() == "two"
     server.interrupt()

@@ -361,7 +361,8 @@ static bool same(const struct stat *a, const struct stat *b)
 		a->st_mtim.tv_nsec == b->st_mtim.tv_nsec);
 }
 
-/* Does it lead to something else than before? Also for files that change and that no event tells
+/*
+ * Does it lead to something else than before? Also for files that change and that no event tells
  * of: on network file systems.
  */
 static bool differs(const char *path, struct stat *seen)
